@@ -1,0 +1,176 @@
+//! The table of calls that a window can make, once, for every host.
+//!
+//! A browser turns an entry into a request of its own; the desktop app's `rpc` command looks the same entry up and asks
+//! the API on the page's behalf. Path parameters (`{referral}`) are taken out of the arguments by name; what remains is
+//! the query of a GET or the JSON body of a POST.
+
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use ts_rs::{Config, TS, TypeVisitor};
+
+use crate::*;
+
+/// HTTP method of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads; its answer may be kept and shown when the API is out of reach.
+    Get,
+    /// Acts.
+    Post,
+}
+
+/// One call.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Name, as the page says it.
+    pub name: &'static str,
+    /// Method.
+    pub method: Method,
+    /// Path with parameters in braces.
+    pub path: &'static str,
+    /// What it does, in a sentence.
+    pub doc: &'static str,
+}
+
+impl Call {
+    /// The entry of that name.
+    pub fn find(name: &str) -> Option<&'static Call> {
+        CALLS.iter().find(|c| c.name == name)
+    }
+
+    /// Names of the path parameters, in order.
+    pub fn path_params(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('{').skip(1).filter_map(|rest| rest.split('}').next())
+    }
+}
+
+macro_rules! calls {
+    ($( #[doc = $doc:literal] $name:ident: $method:ident $path:literal ($args:ty) -> $answer:ty; )*) => {
+        /// Every call, in the order of the product's pages.
+        pub const CALLS: &[Call] = &[
+            $( Call { name: stringify!($name), method: Method::$method, path: $path, doc: $doc.trim_ascii() }, )*
+        ];
+
+        fn collect(types: &mut Types<'_>) -> Vec<(String, String)> {
+            vec![ $( {
+                types.add::<$args>();
+                types.add::<$answer>();
+                (<$args as TS>::name(types.config), <$answer as TS>::name(types.config))
+            }, )* ]
+        }
+    };
+}
+
+/// A call without arguments beside those of its path.
+#[derive(serde::Serialize, serde::Deserialize, TS)]
+pub struct Nothing {}
+
+calls! {
+    /// The demo's people; not found outside a demo.
+    demo_people: Get "/v1/demo/people" (Nothing) -> Vec<DemoPerson>;
+    /// Send a sign-in code.
+    request_code: Post "/v1/auth/codes" (RequestCode) -> CodeRequested;
+    /// The terms in force.
+    current_terms: Get "/v1/terms/current" (Nothing) -> CurrentTerms;
+    /// An agency joins.
+    join: Post "/v1/partners" (JoinPartner) -> Joined;
+    /// An agency's first page.
+    overview: Get "/v1/overview" (Nothing) -> Overview;
+    /// A fresh address that leads on to Stripe.
+    onboarding_link: Post "/v1/onboarding" (Nothing) -> OnboardingLink;
+    /// The agency's links, the newest first.
+    links: Get "/v1/links" (Nothing) -> Vec<Link>;
+    /// Make a link.
+    create_link: Post "/v1/links" (CreateLink) -> Link;
+    /// The agency's clients, the newest first.
+    clients: Get "/v1/clients" (Nothing) -> Vec<Client>;
+    /// One client with the reason of every cent.
+    client: Get "/v1/clients/{referral}" (Nothing) -> ClientDetail;
+    /// The agency's payouts, the newest first.
+    payouts: Get "/v1/payouts" (Nothing) -> Vec<Payout>;
+    /// What one payout is made of.
+    payout: Get "/v1/payouts/{item}" (Nothing) -> PayoutDetail;
+    /// All runs, the newest first.
+    runs: Get "/v1/runs" (Nothing) -> Vec<RunSummary>;
+    /// One run.
+    run: Get "/v1/runs/{run}" (Nothing) -> Run;
+    /// One partner's statement within a run.
+    run_statement: Get "/v1/runs/{run}/items/{item}" (Nothing) -> PayoutDetail;
+    /// Draft the run of a month, or compute its draft again.
+    draft_run: Post "/v1/runs" (DraftRun) -> Run;
+    /// Freeze a draft.
+    seal_run: Post "/v1/runs/{run}/seal" (SealRun) -> Run;
+    /// Approve a seal.
+    approve_run: Post "/v1/runs/{run}/approve" (ApproveRun) -> Run;
+    /// Let an executor send an approved run.
+    send_run: Post "/v1/runs/{run}/send" (SendRun) -> Run;
+}
+
+/// Declarations by name, each once.
+struct Types<'a> {
+    config: &'a Config,
+    seen: Vec<TypeId>,
+    by_name: BTreeMap<String, String>,
+}
+
+impl Types<'_> {
+    fn add<T: TS + 'static + ?Sized>(&mut self) {
+        if self.seen.contains(&TypeId::of::<T>()) {
+            return;
+        }
+        self.seen.push(TypeId::of::<T>());
+        // Only types with a file of their own have a declaration; numbers, lists and options have none.
+        if T::output_path().is_some() {
+            let docs = T::docs().unwrap_or_default();
+            self.by_name.insert(T::ident(self.config), format!("{docs}export {}\n", T::decl(self.config)));
+        }
+        T::visit_dependencies(self);
+        T::visit_generics(self);
+    }
+}
+
+impl TypeVisitor for Types<'_> {
+    fn visit<T: TS + 'static + ?Sized>(&mut self) {
+        self.add::<T>();
+    }
+}
+
+/// The TypeScript of this crate: every type that a page can meet, and the table of calls.
+pub fn typescript() -> String {
+    let config = Config::new().with_large_int("number");
+    let mut types = Types { config: &config, seen: Vec::new(), by_name: BTreeMap::new() };
+    let signatures = collect(&mut types);
+    types.add::<ErrorBody>();
+    types.add::<StartSession>();
+    types.add::<StartDemoSession>();
+    types.add::<RefreshSession>();
+    types.add::<Session>();
+
+    let mut out = String::from("// Generated from crates/wire by `./dev gen`. Do not edit.\n\n");
+    for declaration in types.by_name.values() {
+        out.push_str(declaration);
+        out.push('\n');
+    }
+    out.push_str("/** Arguments and answer of every call. */\nexport type Calls = {\n");
+    for (call, (args, answer)) in CALLS.iter().zip(&signatures) {
+        let path: Vec<String> = call.path_params().map(|p| format!("{p}: string")).collect();
+        let args = match (path.is_empty(), args == "Nothing") {
+            (true, _) => args.clone(),
+            (false, true) => format!("{{ {} }}", path.join(", ")),
+            (false, false) => format!("{{ {} }} & {args}", path.join(", ")),
+        };
+        let _ = writeln!(out, "  /** {} */\n  {}: {{ args: {args}; answer: {answer} }};", call.doc, call.name);
+    }
+    out.push_str("};\n\n/** How each call travels. */\nexport const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; path: string } } = {\n");
+    for call in CALLS {
+        let method = match call.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        };
+        let _ = writeln!(out, "  {}: {{ method: '{method}', path: '{}' }},", call.name, call.path);
+    }
+    out.push_str("};\n");
+    out
+}

@@ -1,0 +1,213 @@
+use chrono::{DateTime, Utc};
+use commission::Tier;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::PayoutState;
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Computed; can be computed again.
+    Draft,
+    /// Being frozen; resumable.
+    Sealing,
+    /// Frozen under its run hash.
+    Sealed,
+    /// Approved as the policy wants it.
+    Approved,
+    /// A send grant exists or did.
+    Sending,
+    /// Every item is paid or void.
+    Done,
+}
+
+/// A month's run in the list of runs.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct RunSummary {
+    /// Id of the run.
+    pub run: String,
+    /// Month that it closes, `2026-10`.
+    pub period: String,
+    /// Facts before this instant count.
+    pub as_of: DateTime<Utc>,
+    /// Where it stands.
+    pub state: RunState,
+    /// Rises with every change; an approval binds to it.
+    pub version: u32,
+    /// Hash over all that will be paid, from the seal on.
+    pub run_hash: Option<String>,
+    /// What the items add up to.
+    pub total_minor: i64,
+    /// Partners that are paid.
+    pub items: u32,
+    /// Partners that are not.
+    pub not_paid: u32,
+    /// What has been paid so far.
+    pub paid_minor: i64,
+    /// When it was drafted.
+    pub drafted_at: DateTime<Utc>,
+    /// When its last item was settled.
+    pub done_at: Option<DateTime<Utc>>,
+}
+
+/// `GET /v1/runs/{run}`: one run.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct Run {
+    /// As in the list.
+    pub summary: RunSummary,
+    /// What the run before came to; `null` for the first.
+    pub previous_total_minor: Option<i64>,
+    /// Who is paid, the largest amount first.
+    pub items: Vec<RunItem>,
+    /// Who is not, and the first unmet condition of each.
+    pub not_paid: Vec<NotPaid>,
+    /// Who approved this seal.
+    pub approvals: Vec<Approval>,
+    /// How many approvals the policy wants.
+    pub approvals_needed: u32,
+    /// Items by state.
+    pub progress: RunProgress,
+    /// The send grant, while one is good.
+    pub grant: Option<GrantState>,
+}
+
+/// One partner's payment within a run.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct RunItem {
+    /// Id of the item; `payout` of the fact that it will post.
+    pub item: String,
+    /// Partner code.
+    pub partner: String,
+    /// Agency name.
+    pub name: String,
+    /// Tier at `as_of`.
+    pub tier: Tier,
+    /// What is paid.
+    pub amount_minor: i64,
+    /// What the run before paid to this partner.
+    pub previous_minor: Option<i64>,
+    /// Lines that vested since the statement before.
+    pub lines: u32,
+    /// Connected account, `acct_…`.
+    pub destination: String,
+    /// Digest of the statement.
+    pub digest: String,
+    /// Where it stands.
+    pub state: PayoutState,
+    /// Stripe's transfer.
+    pub transfer: Option<String>,
+    /// What Stripe said, when it refused.
+    pub problem: Option<String>,
+}
+
+/// A partner that a run does not pay.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct NotPaid {
+    /// Partner code.
+    pub partner: String,
+    /// Agency name.
+    pub name: String,
+    /// Vested and not paid; negative is a debt.
+    pub balance_minor: i64,
+    /// Held or pending beside it.
+    pub waiting_minor: i64,
+    /// The first unmet condition.
+    pub reason: NotPaidReason,
+    /// The same in words, with what to do.
+    pub text: String,
+}
+
+/// Conditions of a payment, in the order in which they are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum NotPaidReason {
+    /// The agency is suspended.
+    Suspended,
+    /// The balance is below zero.
+    Debt,
+    /// All that is due waits for the review of a referral.
+    UnderReview,
+    /// All that is due is held by an open dispute.
+    Held,
+    /// Nothing has vested yet.
+    Pending,
+    /// The balance is below the minimum payout.
+    BelowMinimum,
+    /// A payout of an earlier run is still open.
+    OpenItem,
+    /// The terms in force are not accepted.
+    TermsNotAccepted,
+    /// There is no Stripe account.
+    NoAccount,
+    /// Stripe does not let the account receive transfers.
+    TransfersInactive,
+}
+
+/// One approval of a seal.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct Approval {
+    /// Address of the approver.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// Items of a run, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct RunProgress {
+    /// Wait to be sent.
+    pub queued: u32,
+    /// On the way.
+    pub sending: u32,
+    /// Sent, outcome not known.
+    pub unknown: u32,
+    /// A person must look.
+    pub review: u32,
+    /// Paid.
+    pub paid: u32,
+    /// Closed without a payment.
+    pub void: u32,
+}
+
+/// A send grant as finance sees it.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct GrantState {
+    /// Until when it is good.
+    pub expires_at: DateTime<Utc>,
+    /// When an executor last claimed under it; `null` while it waits for one.
+    pub executor_seen_at: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/runs`: draft the run of a month.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct DraftRun {
+    /// The month to close, `2026-10`; it must have ended.
+    pub period: String,
+}
+
+/// `POST /v1/runs/{run}/seal`: freeze what was seen.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct SealRun {
+    /// Version that was looked at.
+    pub version: u32,
+}
+
+/// `POST /v1/runs/{run}/approve`: needs a fresh sign-in.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct ApproveRun {
+    /// The seal that is approved.
+    pub run_hash: String,
+    /// Its version.
+    pub version: u32,
+    /// The total, typed by the approver.
+    pub typed_total_minor: i64,
+}
+
+/// `POST /v1/runs/{run}/send`: needs a fresh sign-in; issues a send grant.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct SendRun {
+    /// The seal that is sent.
+    pub run_hash: String,
+}

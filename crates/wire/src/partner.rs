@@ -1,0 +1,275 @@
+use chrono::{DateTime, NaiveDate, Utc};
+use commission::{ClientStatus, Flag, Line, PlatinumProgress, Tier, Totals, VolumeProgress};
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::PartnerName;
+
+/// `GET /v1/overview`: an agency's first page.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct Overview {
+    /// The agency.
+    pub partner: PartnerName,
+    /// The link without a campaign, ready to share.
+    pub link_url: String,
+    /// What to say to clients beside a link.
+    pub disclosure: String,
+    /// Tier under the terms in force.
+    pub tier: Tier,
+    /// The running month, `2026-11`, in UTC.
+    pub month: String,
+    /// What this month has brought so far.
+    pub estimate: Estimate,
+    /// What will be paid next, and when.
+    pub next_payout: NextPayout,
+    /// The newest payout that was sent.
+    pub last_payout: Option<Payout>,
+    /// Sums over all time.
+    pub totals: Totals,
+    /// Progress to the volume bonus of the running quarter.
+    pub volume: VolumeProgress,
+    /// The volume bonus as a decimal string, `0.05`.
+    pub volume_rate: String,
+    /// Progress to platinum.
+    pub platinum: PlatinumProgress,
+    /// The last twelve months, the oldest first, the running month last.
+    pub months: Vec<MonthEarned>,
+    /// From clicks to money, over the last 90 days.
+    pub funnel: Funnel,
+    /// The single next step, when there is one.
+    pub action: Option<NextStep>,
+}
+
+/// What a month's lines add up to, by status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Estimate {
+    /// Vested + pending + held.
+    pub total_minor: i64,
+    /// Already due.
+    pub vested_minor: i64,
+    /// Waits for the client's sixty days.
+    pub pending_minor: i64,
+    /// When the first of the pending lines vests.
+    pub pending_from: Option<DateTime<Utc>>,
+    /// Waits for a decision.
+    pub held_minor: i64,
+    /// For what, in words.
+    pub held_reason: Option<String>,
+}
+
+/// The payout to come.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct NextPayout {
+    /// First day of the next month: the day it is computed.
+    pub on: NaiveDate,
+    /// What would be due on that day, as known now.
+    pub amount_minor: i64,
+    /// The first unmet condition, in words; absent when it will be paid.
+    pub why_not: Option<String>,
+}
+
+/// What the lines earned in one month come to.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct MonthEarned {
+    /// `2026-11`.
+    pub month: String,
+    /// Already due or paid.
+    pub vested_minor: i64,
+    /// Waits for the client's sixty days.
+    pub pending_minor: i64,
+    /// Waits for a decision.
+    pub held_minor: i64,
+    /// Lost, because the client left before its sixty days.
+    pub forfeited_minor: i64,
+}
+
+/// From clicks to money.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, TS)]
+pub struct Funnel {
+    /// Clicks by people, in the last 90 days.
+    pub clicks: u32,
+    /// Sign-ups in the last 90 days.
+    pub signups: u32,
+    /// Clients with a live subscription now.
+    pub paying: u32,
+}
+
+/// What the agency should do next.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct NextStep {
+    /// Which step.
+    pub kind: NextStepKind,
+    /// A short title.
+    pub title: String,
+    /// Why it matters.
+    pub text: String,
+}
+
+/// Kinds of next steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum NextStepKind {
+    /// Connect or finish the Stripe account: call `onboarding_link` and open it.
+    Onboarding,
+    /// Share the first link.
+    FirstLink,
+}
+
+/// `POST /v1/onboarding`: a one-time address that leads on to Stripe.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct OnboardingLink {
+    /// Open it in a browser.
+    pub url: String,
+}
+
+/// UTM parameters of a link. Empty ones are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Utm {
+    /// `utm_source`.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// `utm_medium`.
+    #[serde(default)]
+    pub medium: Option<String>,
+    /// `utm_campaign`.
+    #[serde(default)]
+    pub campaign: Option<String>,
+}
+
+/// `POST /v1/links`: make a link. The id is the caller's (UUID), so that a repeated call makes one link.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct CreateLink {
+    /// UUID made by the caller.
+    pub id: String,
+    /// Campaign name, for the partner's own order; may be empty.
+    pub campaign: String,
+    /// Path on AIKit's site, `/pricing`; `/` for the home page.
+    pub path: String,
+    /// UTM parameters to pass on.
+    #[serde(default)]
+    pub utm: Utm,
+}
+
+/// A referral link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Link {
+    /// UUID.
+    pub id: String,
+    /// Campaign name.
+    pub campaign: String,
+    /// Path on AIKit's site.
+    pub path: String,
+    /// UTM parameters.
+    pub utm: Utm,
+    /// What to share.
+    pub url: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Clicks by people.
+    pub clicks: u32,
+    /// Sign-ups that came through it.
+    pub signups: u32,
+}
+
+/// A referred client, as its agency sees it.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct Client {
+    /// Id of the referral.
+    pub referral: String,
+    /// Domain of the client's business address, or a neutral name where it is a free mailbox.
+    pub name: String,
+    /// When it signed up.
+    pub signed_up_at: DateTime<Utc>,
+    /// Where it stands.
+    pub status: ClientStatus,
+    /// Annualised price of its live subscriptions.
+    pub annual_price_minor: i64,
+    /// Month of tenure, from 1.
+    pub tenure_month: Option<u32>,
+    /// When its commission turns from the first-year to the recurring rate.
+    pub turns_recurring_at: Option<DateTime<Utc>>,
+    /// When its running streak vests, or did.
+    pub vests_at: Option<DateTime<Utc>>,
+    /// Review flags.
+    pub flags: Vec<Flag>,
+    /// Waits for a person's decision.
+    pub under_review: bool,
+    /// Earned in the running month.
+    pub this_month_minor: i64,
+    /// Earned over all time.
+    pub earned_minor: i64,
+}
+
+/// `GET /v1/clients/{referral}`: a client and the reason of every cent.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct ClientDetail {
+    /// The client.
+    pub client: Client,
+    /// Its lines, the newest first; each has a `why`.
+    pub lines: Vec<Line>,
+    /// What led to the credit, the oldest first.
+    pub touches: Vec<Touch>,
+}
+
+/// One thing that led to a credit.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct Touch {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What happened, in words.
+    pub what: String,
+}
+
+/// Where one transfer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum PayoutState {
+    /// Waits to be sent.
+    Queued,
+    /// An intent is recorded; the answer is awaited.
+    Sending,
+    /// Sent, and nobody knows yet whether it arrived.
+    Unknown,
+    /// A person must look.
+    Review,
+    /// Stripe has the transfer.
+    Paid,
+    /// Closed without a payment.
+    Void,
+}
+
+/// A payout: our transfer to an agency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Payout {
+    /// Id of the run's item.
+    pub item: String,
+    /// Month that it closes, `2026-10`.
+    pub period: String,
+    /// What is, or was, sent.
+    pub amount_minor: i64,
+    /// Where it stands.
+    pub state: PayoutState,
+    /// Stripe's transfer, `tr_…`.
+    pub transfer: Option<String>,
+    /// When Stripe made it.
+    pub paid_at: Option<DateTime<Utc>>,
+    /// Digest of the statement that it pays.
+    pub digest: String,
+}
+
+/// `GET /v1/payouts/{item}` and a run's statement: what a payout is made of.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct PayoutDetail {
+    /// The payout.
+    pub payout: Payout,
+    /// The agency.
+    pub partner: PartnerName,
+    /// The statement is everything recorded up to here (exclusive).
+    pub as_of: DateTime<Utc>,
+    /// Balance carried from before this month's lines; negative is a debt.
+    pub carried_minor: i64,
+    /// What was vested since the statement before, the newest first. Carried + these = the amount.
+    pub lines: Vec<Line>,
+    /// Sums of the whole statement.
+    pub totals: Totals,
+}
