@@ -1,0 +1,106 @@
+//! Refusals and faults, as the caller reads them.
+
+use axum::Json;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chrono::SecondsFormat;
+use serde::de::DeserializeOwned;
+use wire::{AS_OF_HEADER, ErrorBody, ErrorCode};
+
+use crate::App;
+use crate::db::DbError;
+
+/// Why a call was not carried out.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}: {message}", status(*code))]
+pub struct ApiError {
+    /// What a program may branch on.
+    pub code: ErrorCode,
+    /// For the person who reads it.
+    pub message: String,
+}
+
+fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::Invalid => StatusCode::BAD_REQUEST,
+        ErrorCode::SignedOut => StatusCode::UNAUTHORIZED,
+        ErrorCode::StepUp | ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::Changed | ErrorCode::Conflict => StatusCode::CONFLICT,
+        ErrorCode::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Unavailable | ErrorCode::Offline => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+macro_rules! constructors {
+    ($($name:ident => $code:ident),*) => { $(
+        pub(crate) fn $name(message: impl Into<String>) -> ApiError {
+            ApiError { code: ErrorCode::$code, message: message.into() }
+        }
+    )* };
+}
+constructors!(
+    invalid => Invalid, signed_out => SignedOut, forbidden => Forbidden, not_found => NotFound,
+    changed => Changed, conflict => Conflict, unavailable => Unavailable
+);
+
+pub(crate) fn step_up() -> ApiError {
+    let message =
+        "This needs a sign-in that is at most five minutes old. Confirm that it is you, then repeat it.".into();
+    ApiError { code: ErrorCode::StepUp, message }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        if error.is_guard() {
+            return changed(
+                "This has changed while you were looking at it. Load it again and repeat what you wanted to do.",
+            );
+        }
+        tracing::error!(%error, "database");
+        unavailable("The data could not be read or written just now. Nothing was changed; try again in a moment.")
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (status(self.code), Json(ErrorBody { code: self.code, message: self.message })).into_response()
+    }
+}
+
+/// A JSON body whose errors are ours: `{code, message}`, never the framework's plain text.
+pub(crate) struct Body<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        match Json::<T>::from_request(request, app).await {
+            Ok(Json(value)) => Ok(Body(value)),
+            Err(rejection) => Err(invalid(format!(
+                "The request's JSON cannot be used: {}.",
+                rejection.body_text().trim_end_matches('.')
+            ))),
+        }
+    }
+}
+
+pub(crate) async fn no_such_route() -> ApiError {
+    not_found("There is nothing at this address.")
+}
+
+/// Every answer says when it was computed, is not kept by caches in between, and is read as what it says it is.
+pub(crate) async fn stamp(State(app): State<App>, request: Request, next: Next) -> Response {
+    let as_of = app.host.now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&as_of) {
+        headers.insert(AS_OF_HEADER, value);
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}

@@ -1,0 +1,208 @@
+//! The journal: facts are stored once, in the order of recording, and evaluated by the engine.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use commission::{ClientStatus, Evaluation, Fact, FactBody, Line, LineStatus, Statement, Tier, evaluate, parse_fact};
+use serde::Deserialize;
+
+use crate::App;
+use crate::db::{Rows, Stmt};
+use crate::error::{ApiError, unavailable};
+use crate::sql;
+
+/// Facts are read in pages of this many.
+const PAGE: u32 = 5_000;
+
+/// Stores a fact about a partner or a referral. A repeated id changes nothing.
+pub(crate) fn insert(fact: &Fact) -> Result<Stmt, ApiError> {
+    let (partner, referral) = match &fact.body {
+        FactBody::PartnerJoined { partner, .. }
+        | FactBody::PartnerSuspended { partner }
+        | FactBody::PartnerReinstated { partner }
+        | FactBody::AdjustmentMade { partner, .. }
+        | FactBody::PayoutPaid { partner, .. } => (Some(partner.as_str()), None),
+        FactBody::ReferralCreated { referral, .. }
+        | FactBody::ReferralCleared { referral, .. }
+        | FactBody::ReferralRejected { referral, .. }
+        | FactBody::ReferralMoved { referral, .. }
+        | FactBody::SubscriptionStarted { referral, .. } => (None, Some(referral.as_str())),
+        _ => (None, None),
+    };
+    insert_of(fact, partner, referral)
+}
+
+/// Stores a fact about something of a referral: a subscription, an invoice, a refund, a dispute.
+pub(crate) fn insert_for(fact: &Fact, referral: &str) -> Result<Stmt, ApiError> {
+    insert_of(fact, None, Some(referral))
+}
+
+fn insert_of(fact: &Fact, partner: Option<&str>, referral: Option<&str>) -> Result<Stmt, ApiError> {
+    let body = serde_json::to_string(fact).map_err(|error| {
+        tracing::error!(%error, id = %fact.id, "a fact cannot be written");
+        unavailable("This could not be recorded. Nothing was changed.")
+    })?;
+    Ok(sql!(
+        "INSERT INTO fact (id, partner, referral, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING",
+        &fact.id,
+        partner,
+        referral,
+        body,
+    ))
+}
+
+#[derive(Deserialize)]
+struct Row {
+    seq: i64,
+    body: String,
+}
+
+fn read(rows: Vec<Row>, into: &mut Vec<Fact>) -> Result<Option<i64>, ApiError> {
+    let last = rows.last().map(|r| r.seq);
+    for row in rows {
+        match parse_fact(&row.body) {
+            Ok(Some(fact)) => into.push(fact),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(seq = row.seq, %error, "a stored fact cannot be read");
+                return Err(unavailable(
+                    "The journal has a line that cannot be read; nothing is computed from it until that is solved.",
+                ));
+            }
+        }
+    }
+    Ok(last)
+}
+
+/// Pages through facts until there are no more.
+async fn pages<F>(app: &App, page: F) -> Result<Vec<Fact>, ApiError>
+where
+    F: Fn(i64) -> Stmt,
+{
+    let (mut facts, mut after) = (Vec::new(), 0);
+    loop {
+        let rows: Rows = app.db.query(page(after)).await?;
+        match read(rows.all()?, &mut facts)? {
+            Some(last) => after = last,
+            None => return Ok(facts),
+        }
+    }
+}
+
+/// Number of the newest fact; 0 for an empty journal.
+pub(crate) async fn head(app: &App) -> Result<i64, ApiError> {
+    #[derive(Deserialize)]
+    struct Head {
+        seq: Option<i64>,
+    }
+    let head: Option<Head> = app.db.query(sql!("SELECT max(seq) AS seq FROM fact")).await?.first()?;
+    Ok(head.and_then(|h| h.seq).unwrap_or(0))
+}
+
+/// All facts up to `cut`.
+pub(crate) async fn all_facts(app: &App, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
+    let cut = cut.unwrap_or(i64::MAX >> 11);
+    pages(app, |after| {
+        sql!("SELECT seq, body FROM fact WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3", after, cut, PAGE)
+    })
+    .await
+}
+
+/// The facts that lead to one partner, up to `cut`.
+pub(crate) async fn partner_facts(app: &App, partner: &str, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
+    let cut = cut.unwrap_or(i64::MAX >> 11);
+    pages(app, |after| {
+        sql!(
+            "SELECT seq, body FROM fact WHERE seq > ?2 AND seq <= ?3 AND (partner = ?1 OR referral IN (SELECT id FROM referral WHERE partner = ?1))
+             ORDER BY seq LIMIT ?4",
+            partner,
+            after,
+            cut,
+            PAGE,
+        )
+    })
+    .await
+}
+
+fn run_engine(app: &App, facts: &[Fact], as_of: DateTime<Utc>) -> Result<Evaluation, ApiError> {
+    evaluate(facts, &app.config.terms, as_of).map_err(|error| {
+        tracing::error!(%error, "the journal cannot be evaluated");
+        unavailable(format!("The statement cannot be computed: {error}."))
+    })
+}
+
+/// `as_of` of a page: facts before it count, and what was recorded in this very millisecond should.
+pub(crate) fn until(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::milliseconds(1)
+}
+
+/// Every partner's statement.
+pub(crate) async fn evaluate_all(app: &App, as_of: DateTime<Utc>, cut: Option<i64>) -> Result<Evaluation, ApiError> {
+    run_engine(app, &all_facts(app, cut).await?, as_of)
+}
+
+/// One partner's statement at `as_of`, out of its facts.
+pub(crate) fn statement(app: &App, facts: &[Fact], partner: &str, as_of: DateTime<Utc>) -> Result<Statement, ApiError> {
+    let evaluation = run_engine(app, facts, as_of)?;
+    evaluation.statements.into_iter().find(|s| s.partner == partner).ok_or_else(|| {
+        tracing::error!(partner, "a partner without a statement");
+        unavailable("The statement of this agency cannot be computed yet.")
+    })
+}
+
+/// All statements at `as_of`, out of facts that are at hand.
+pub(crate) fn statements(app: &App, facts: &[Fact], as_of: DateTime<Utc>) -> Result<Vec<Statement>, ApiError> {
+    Ok(run_engine(app, facts, as_of)?.statements)
+}
+
+/// Everything paid and not reversed, whenever it was paid: what a run must subtract (payouts: "whatever their `at`").
+pub(crate) fn paid_ever(facts: &[Fact], partner: &str) -> i64 {
+    let mut open: Vec<(&str, i64)> = Vec::new();
+    for fact in facts {
+        if let FactBody::PayoutPaid { payout, partner: to, amount_minor } = &fact.body
+            && to == partner
+            && !open.iter().any(|(p, _)| p == payout)
+        {
+            open.push((payout, *amount_minor));
+        }
+    }
+    for fact in facts {
+        if let FactBody::PayoutReversed { payout, amount_minor } = &fact.body
+            && let Some((_, left)) = open.iter_mut().find(|(p, _)| p == payout)
+        {
+            *left = (*left - amount_minor.unwrap_or(*left)).max(0);
+        }
+    }
+    open.iter().map(|(_, left)| left).sum()
+}
+
+/// What vested between two statements: lines that are vested now and were not before, and whole amounts that changed.
+pub(crate) fn vested_since(before: Option<&Statement>, now: &Statement) -> Vec<Line> {
+    let vested =
+        |s: &Statement| -> Vec<Line> { s.lines.iter().filter(|l| l.status == LineStatus::Vested).cloned().collect() };
+    let old: std::collections::BTreeMap<String, i64> =
+        before.map(vested).unwrap_or_default().into_iter().map(|l| (l.id, l.amount_minor)).collect();
+    let mut lines: Vec<Line> =
+        vested(now).into_iter().filter(|l| old.get(&l.id).is_none_or(|amount| *amount != l.amount_minor)).collect();
+    lines.sort_by(|a, b| b.earned_at.cmp(&a.earned_at).then_with(|| a.id.cmp(&b.id)));
+    lines
+}
+
+/// An agency in a few words, for the demo's list of people.
+pub(crate) fn in_short(statement: &Statement, has_account: bool, can_be_paid: bool) -> String {
+    let clients = statement.referrals.iter().filter(|r| r.status == ClientStatus::Active).count();
+    let tier = match statement.tier {
+        Tier::Platinum => "Platinum",
+        Tier::Standard if statement.lines.iter().any(|l| l.kind == commission::LineKind::VolumeBonus) => "Volume bonus",
+        Tier::Standard => "Standard",
+    };
+    let account = match (has_account, can_be_paid) {
+        (_, true) => "",
+        (true, false) => ", Stripe account unfinished",
+        (false, false) => ", no Stripe account",
+    };
+    let clients = match clients {
+        0 => "no paying clients yet".to_string(),
+        1 => "1 paying client".to_string(),
+        n => format!("{n} paying clients"),
+    };
+    format!("{tier}, {clients}{account}")
+}

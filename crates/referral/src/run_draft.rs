@@ -1,0 +1,204 @@
+//! `POST /v1/runs`: the draft of a month. It fixes `as_of` and `cut`, and can be computed again until it is sealed.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use wire::{DraftRun, Run, RunState};
+
+use crate::auth::Finance;
+use crate::db::{DbError, Stmt, guard};
+use crate::error::{ApiError, Body, changed, conflict, invalid};
+use crate::run_decide::{Standing, Verdict, as_of, month};
+use crate::tokens::ms;
+use crate::{App, journal, runs, sql};
+
+/// Rows written by one statement.
+const CHUNK: usize = 500;
+
+#[derive(Deserialize)]
+struct Agency {
+    code: String,
+    account: Option<String>,
+    transfers: String,
+    accepted: i64,
+    open: i64,
+}
+
+#[derive(Serialize)]
+struct Item {
+    id: String,
+    partner: String,
+    amount_minor: i64,
+    destination: String,
+    digest: String,
+    tier: &'static str,
+    lines: usize,
+}
+
+#[derive(Serialize)]
+struct NotPaid {
+    partner: String,
+    balance_minor: i64,
+    waiting_minor: i64,
+    reason: wire::NotPaidReason,
+}
+
+pub(crate) async fn draft(
+    _: Finance,
+    State(app): State<App>,
+    Body(asked): Body<DraftRun>,
+) -> Result<(StatusCode, Json<Run>), ApiError> {
+    let id = compute(&app, &asked.period).await?;
+    Ok((StatusCode::CREATED, Json(runs::load(&app, &id).await?)))
+}
+
+/// Drafts the run of a month, or computes its draft again. Answers its id.
+pub(crate) async fn compute(app: &App, period: &str) -> Result<String, ApiError> {
+    let now = app.host.now();
+    let as_of = as_of(period).ok_or_else(|| invalid(format!("«{period}» is not a month: write it as 2026-10.")))?;
+    if as_of > now {
+        return Err(invalid(format!(
+            "{period} has not ended yet: its run can be drafted from {} on.",
+            as_of.format("%-d %B %Y")
+        )));
+    }
+    let existing = runs::heads(app).await?;
+    let mine = existing.iter().find(|r| r.period == period);
+    if let Some(run) = mine.filter(|r| r.state != RunState::Draft) {
+        return Err(conflict(format!(
+            "The run of {period} is {}: it cannot be drafted again.",
+            runs::state_name(run.state)
+        )));
+    }
+    let run = mine.map_or_else(|| format!("{period}.1"), |r| r.run.clone());
+    let version = mine.map_or(1, |r| r.version + 1);
+
+    let cut = journal::head(app).await?;
+    let facts = journal::all_facts(app, Some(cut)).await?;
+    let statements = journal::statements(app, &facts, as_of)?;
+    let previous_as_of = existing.iter().map(|r| r.as_of).filter(|t| *t < as_of).max();
+    let before = match previous_as_of {
+        Some(t) => journal::statements(app, &facts, t)?,
+        None => Vec::new(),
+    };
+    let agencies = agencies(app, &run, now).await?;
+    let minimum_minor = app.config.terms.in_force(as_of).minimum_payout_minor;
+
+    let (mut items, mut not_paid) = (Vec::new(), Vec::new());
+    for statement in &statements {
+        let Some(agency) = agencies.iter().find(|a| a.code == statement.partner) else { continue };
+        let standing = Standing {
+            statement,
+            paid_ever_minor: journal::paid_ever(&facts, &statement.partner),
+            open_item: agency.open > 0,
+            terms_accepted: agency.accepted > 0,
+            minimum_minor,
+            has_account: agency.account.is_some(),
+            transfers_active: agency.transfers == "active",
+        };
+        match standing.verdict() {
+            Verdict::Nothing => {}
+            Verdict::Not(reason) => not_paid.push(NotPaid {
+                partner: statement.partner.clone(),
+                balance_minor: standing.balance_minor(),
+                waiting_minor: standing.waiting_minor(),
+                reason,
+            }),
+            Verdict::Pay(amount_minor) => {
+                let old = before.iter().find(|s| s.partner == statement.partner);
+                items.push(Item {
+                    id: format!("{run}:{}", statement.partner),
+                    partner: statement.partner.clone(),
+                    amount_minor,
+                    destination: agency.account.clone().unwrap_or_default(),
+                    digest: statement.digest.clone(),
+                    tier: if statement.tier == commission::Tier::Platinum { "platinum" } else { "standard" },
+                    lines: journal::vested_since(old, statement).len(),
+                });
+            }
+        }
+    }
+    write(app, &run, period, version, as_of, cut, &items, &not_paid).await?;
+    tracing::info!(run, items = items.len(), not_paid = not_paid.len(), cut, "run drafted");
+    Ok(run)
+}
+
+async fn agencies(app: &App, run: &str, now: DateTime<Utc>) -> Result<Vec<Agency>, ApiError> {
+    let version = &app.config.terms.in_force(now).id;
+    let rows = app
+        .db
+        .query(sql!(
+            "SELECT p.code, p.account, p.transfers,
+                EXISTS (SELECT 1 FROM terms_acceptance t WHERE t.partner = p.code AND t.version = ?1) AS accepted,
+                EXISTS (SELECT 1 FROM run_item i WHERE i.partner = p.code AND i.run <> ?2 AND i.sealed = 1
+                        AND i.state NOT IN ('paid', 'void')) AS open
+             FROM partner p",
+            version,
+            run,
+        ))
+        .await?;
+    Ok(rows.all()?)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the columns of a run, each once")]
+async fn write(
+    app: &App,
+    run: &str,
+    period: &str,
+    version: u32,
+    as_of: DateTime<Utc>,
+    cut: i64,
+    items: &[Item],
+    not_paid: &[NotPaid],
+) -> Result<(), ApiError> {
+    let total: i64 = items.iter().map(|i| i.amount_minor).sum();
+    let mut batch: Vec<Stmt> = vec![
+        // Nobody drafted it, or sealed it, meanwhile.
+        guard(
+            "NOT EXISTS (SELECT 1 FROM run WHERE period = ?1 AND (state <> 'draft' OR version <> ?2))",
+            vec![period.into(), (version - 1).into()],
+        ),
+        sql!("DELETE FROM run_item WHERE run = ?1", run),
+        sql!("DELETE FROM run_not_paid WHERE run = ?1", run),
+        sql!(
+            "INSERT INTO run (id, period, as_of, cut, state, version, total_minor, drafted_ms) VALUES (?1, ?2, ?3, ?4, 'draft', ?5, ?6, ?7)
+             ON CONFLICT (id) DO UPDATE SET as_of = excluded.as_of, cut = excluded.cut, version = excluded.version,
+                total_minor = excluded.total_minor, drafted_ms = excluded.drafted_ms",
+            run,
+            period,
+            as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            cut,
+            version,
+            total,
+            ms(app.host.now()),
+        ),
+    ];
+    for chunk in items.chunks(CHUNK) {
+        batch.push(sql!(
+            "INSERT INTO run_item (id, run, partner, amount_minor, currency, destination, digest, tier, lines)
+             SELECT value->>'id', ?2, value->>'partner', value->>'amount_minor', ?3, value->>'destination', value->>'digest',
+                    value->>'tier', value->>'lines' FROM json_each(?1)",
+            json!(chunk).to_string(),
+            run,
+            &app.config.currency,
+        ));
+    }
+    for chunk in not_paid.chunks(CHUNK) {
+        batch.push(sql!(
+            "INSERT INTO run_not_paid (run, partner, balance_minor, waiting_minor, reason)
+             SELECT ?2, value->>'partner', value->>'balance_minor', value->>'waiting_minor', value->>'reason' FROM json_each(?1)",
+            json!(chunk).to_string(),
+            run,
+        ));
+    }
+    match app.db.batch(batch).await {
+        Ok(_) => Ok(()),
+        Err(DbError::Constraint(_)) => {
+            Err(changed(format!("The run of {} has changed meanwhile: load it again.", month(as_of))))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
