@@ -1,0 +1,276 @@
+//! SQLite as the Referral API's database.
+//!
+//! Invariant: nothing here knows a table. The SQL is `referral`'s; the migrations are `migrations/referral`, the same
+//! files that D1 gets.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use referral::db::{BoxFut, Db, DbError, Rows, Stmt, Val};
+use rusqlite::limits::Limit;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior, params_from_iter};
+
+/// Every migration, the oldest first. Forward only.
+const MIGRATIONS: &[(&str, &str)] = &[("0001_init", include_str!("../../../migrations/referral/0001_init.sql"))];
+
+/// How SQLite behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// As itself.
+    Native,
+    /// As D1 does: its limits, and integers bound as REAL. For tests: what passes here passes there.
+    D1,
+}
+
+/// One database file.
+#[derive(Clone)]
+pub struct Sqlite {
+    connection: Arc<Mutex<Connection>>,
+    profile: Profile,
+}
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file or its folder.
+    #[error("the database {path} cannot be opened: {reason}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// A newer program has written it.
+    #[error("the database {path} is of version {found}; this program knows {known}. Install the newer program.")]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: usize,
+        /// The newest that this program knows.
+        known: usize,
+    },
+    /// A migration failed; nothing of it was done.
+    #[error("the migration {name} failed on {path}: {reason}")]
+    Migration {
+        /// Which migration.
+        name: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+}
+
+impl Sqlite {
+    /// Opens or creates a database file and brings it up to date.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(path: &Path, profile: Profile) -> Result<Self, OpenError> {
+        let file = |e: rusqlite::Error| OpenError::File { path: path.into(), reason: e.to_string() };
+        let mut connection = Connection::open(path).map_err(file)?;
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536;")
+            .map_err(file)?;
+        connection.set_prepared_statement_cache_capacity(256);
+        migrate(&mut connection, path)?;
+        if profile == Profile::D1 {
+            let limits = [
+                (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
+                (Limit::SQLITE_LIMIT_COLUMN, 100),
+                (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 5),
+                (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+                (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+                (Limit::SQLITE_LIMIT_LENGTH, 2_000_000),
+            ];
+            for (limit, value) in limits {
+                connection.set_limit(limit, value).map_err(file)?;
+            }
+        }
+        Ok(Sqlite { connection: Arc::new(Mutex::new(connection)), profile })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A panic while it was held rolled its transaction back: the connection is as good as before.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies the whole database into a new file while it is in use.
+    ///
+    /// # Errors
+    /// The target exists or cannot be written.
+    pub fn backup(&self, to: &Path) -> Result<(), DbError> {
+        self.lock().execute("VACUUM INTO ?1", [to.to_string_lossy()]).map(drop).map_err(failed)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Sqlite) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let me = self.clone();
+        match tokio::task::spawn_blocking(move || work(&me)).await {
+            Ok(result) => result,
+            Err(stopped) => Err(DbError::Failed(stopped.to_string())),
+        }
+    }
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let file = |e: rusqlite::Error| OpenError::File { path: path.into(), reason: e.to_string() };
+    let found: usize =
+        connection.pragma_query_value(None, "user_version", |r| r.get::<_, u32>(0)).map_err(file)? as usize;
+    if found > MIGRATIONS.len() {
+        return Err(OpenError::Newer { path: path.into(), found, known: MIGRATIONS.len() });
+    }
+    for (n, (name, text)) in MIGRATIONS.iter().enumerate().skip(found) {
+        let run = |c: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute_batch(text)?;
+            transaction.pragma_update(None, "user_version", n as u32 + 1)?;
+            transaction.commit()
+        };
+        run(connection).map_err(|e| OpenError::Migration { name, path: path.into(), reason: e.to_string() })?;
+    }
+    Ok(())
+}
+
+fn failed(error: rusqlite::Error) -> DbError {
+    match &error {
+        rusqlite::Error::SqliteFailure(e, _) if e.code == ErrorCode::ConstraintViolation => {
+            DbError::Constraint(error.to_string())
+        }
+        _ => DbError::Failed(error.to_string()),
+    }
+}
+
+struct Bound<'a>(&'a Val, Profile);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            Val::Null => ToSqlOutput::Owned(Value::Null),
+            Val::Int(i) if self.1 == Profile::D1 => ToSqlOutput::Owned(Value::Real(*i as f64)),
+            Val::Int(i) => ToSqlOutput::Owned(Value::Integer(*i)),
+            Val::Text(t) => ToSqlOutput::Borrowed(ValueRef::Text(t.as_bytes())),
+        })
+    }
+}
+
+fn run(connection: &Connection, stmt: &Stmt, profile: Profile) -> Result<Rows, DbError> {
+    let before = connection.total_changes();
+    let mut prepared = connection.prepare_cached(&stmt.sql).map_err(failed)?;
+    let names: Vec<String> = prepared.column_names().into_iter().map(Into::into).collect();
+    let mut rows = prepared.query(params_from_iter(stmt.params.iter().map(|v| Bound(v, profile)))).map_err(failed)?;
+    let mut json: Vec<serde_json::Map<String, serde_json::Value>> = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let mut object = serde_json::Map::with_capacity(names.len());
+        for (n, name) in names.iter().enumerate() {
+            let value = match row.get_ref(n).map_err(failed)? {
+                ValueRef::Null => serde_json::Value::Null,
+                ValueRef::Integer(i) => i.into(),
+                ValueRef::Text(t) => String::from_utf8_lossy(t).into_owned().into(),
+                ValueRef::Real(_) | ValueRef::Blob(_) => {
+                    return Err(DbError::Shape(format!("{name} is neither an integer nor text")));
+                }
+            };
+            object.insert(name.clone(), value);
+        }
+        json.push(object);
+    }
+    let json = serde_json::to_string(&json).map_err(|e| DbError::Shape(e.to_string()))?;
+    drop(rows);
+    Ok(Rows { json, changes: connection.total_changes() - before })
+}
+
+impl Db for Sqlite {
+    fn query(&self, stmt: Stmt) -> BoxFut<'_, Result<Rows, DbError>> {
+        Box::pin(self.blocking(move |me| run(&me.lock(), &stmt, me.profile)))
+    }
+
+    fn batch(&self, stmts: Vec<Stmt>) -> BoxFut<'_, Result<Vec<Rows>, DbError>> {
+        Box::pin(self.blocking(move |me| {
+            let mut connection = me.lock();
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+            let rows: Result<Vec<Rows>, DbError> = stmts.iter().map(|s| run(&transaction, s, me.profile)).collect();
+            let rows = rows?;
+            transaction.commit().map_err(failed)?;
+            Ok(rows)
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use referral::db::guard;
+    use referral::sql;
+
+    fn open(profile: Profile) -> (tempdir::Dir, Sqlite) {
+        let dir = tempdir::Dir::new();
+        let db = Sqlite::open(&dir.0.join("t.db"), profile).unwrap();
+        (dir, db)
+    }
+
+    /// A folder that goes with the test.
+    mod tempdir {
+        use std::path::PathBuf;
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static N: AtomicU32 = AtomicU32::new(0);
+        pub(super) struct Dir(pub(super) PathBuf);
+        impl Dir {
+            pub(super) fn new() -> Self {
+                let n = N.fetch_add(1, Ordering::Relaxed);
+                let path = std::env::temp_dir().join(format!("aikit-sqlite-{}-{n}", std::process::id()));
+                std::fs::create_dir_all(&path).unwrap();
+                Dir(path)
+            }
+        }
+        impl Drop for Dir {
+            fn drop(&mut self) {
+                let _ = std::fs::remove_dir_all(&self.0);
+            }
+        }
+    }
+
+    fn key(hash: &str) -> Stmt {
+        sql!("INSERT INTO api_key (hash, kind, label, issued_ms) VALUES (?1, 'server', 'x', ?2)", hash, 5_i64)
+    }
+
+    #[tokio::test]
+    async fn a_guard_that_does_not_hold_undoes_the_batch() {
+        for profile in [Profile::Native, Profile::D1] {
+            let (_dir, db) = open(profile);
+            let holds = |n: i64| guard("(SELECT count(*) FROM api_key) = ?1", vec![n.into()]);
+            db.batch(vec![holds(0), key("a")]).await.unwrap();
+            let refused = db.batch(vec![key("b"), holds(5), key("c")]).await.unwrap_err();
+            assert!(refused.is_guard(), "{refused}");
+            let left = db.query(sql!("SELECT hash, issued_ms FROM api_key")).await.unwrap();
+            assert_eq!(left.json, r#"[{"hash":"a","issued_ms":5}]"#);
+            let taken = db.query(key("a")).await.unwrap_err();
+            assert!(matches!(taken, DbError::Constraint(_)) && !taken.is_guard(), "{taken}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_d1_profile_has_its_limits() {
+        let (_dir, db) = open(Profile::D1);
+        let many = Stmt { sql: format!("SELECT {}", vec!["?"; 101].join("+")).into(), params: vec![1_i64.into(); 101] };
+        assert!(db.query(many).await.is_err());
+        assert!(db.query(sql!("SELECT ?1 / 2 AS half", 5_i64)).await.is_err(), "a bound integer is REAL there");
+        assert_eq!(
+            db.query(sql!("SELECT CAST(?1 AS INTEGER) / 2 AS half", 5_i64)).await.unwrap().json,
+            r#"[{"half":2}]"#
+        );
+    }
+
+    #[test]
+    fn a_newer_database_is_not_touched() {
+        let (dir, db) = open(Profile::Native);
+        db.lock().pragma_update(None, "user_version", 999).unwrap();
+        drop(db);
+        let refused = Sqlite::open(&dir.0.join("t.db"), Profile::Native).err().unwrap();
+        assert!(refused.to_string().contains("Install the newer program"), "{refused}");
+    }
+}
