@@ -1,0 +1,8 @@
+//! Drives the stand-in over HTTP, as the product and its tests do.
+
+mod billing;
+mod faults;
+mod money;
+mod support;
+mod types;
+mod walk;

@@ -1,0 +1,156 @@
+//! Accounts, onboarding, transfers, reversals, payouts.
+
+use serde_json::json;
+
+use crate::support::{Bench, Receiver, id};
+
+#[tokio::test]
+async fn an_agency_onboards_and_is_paid_to_its_bank() {
+    let bench = Bench::start("2026-01-01T00:00:00Z").await;
+    let receiver = Receiver::start().await;
+    bench.deliver_to(&receiver).await;
+    let form = "type=express&country=US&capabilities[transfers][requested]=true&metadata[partner]=AGENCY42";
+    let account = bench.post("/v1/accounts", form).await;
+    let acct = id(&account);
+    assert_eq!(account["capabilities"]["transfers"], "inactive");
+    assert!(!account["requirements"]["currently_due"].as_array().unwrap().is_empty());
+
+    let form = format!(
+        "account={acct}&type=account_onboarding&refresh_url=http://127.0.0.1/again&return_url=http://127.0.0.1/done"
+    );
+    let url = bench.post("/v1/account_links", &form).await["url"].as_str().unwrap().to_owned();
+    let page = bench.http.get(&url).send().await.unwrap();
+    assert!(page.text().await.unwrap().contains("Finish onboarding"));
+    let second = bench.http.get(&url).send().await.unwrap();
+    assert_eq!(second.headers()["location"], "http://127.0.0.1/again", "a link opens once");
+    let done = bench.http.post(&url).send().await.unwrap();
+    assert_eq!((done.status().as_u16(), done.headers()["location"].to_str().unwrap()), (303, "http://127.0.0.1/done"));
+    let again = bench.http.post(&url).send().await.unwrap();
+    assert_eq!(again.headers()["location"], "http://127.0.0.1/again", "a link finishes once");
+    let expired = bench.post("/v1/account_links", &form).await["url"].as_str().unwrap().to_owned();
+    bench.clock("2026-01-01T00:10:00Z").await;
+    let late = bench.http.get(&expired).send().await.unwrap();
+    assert_eq!(late.headers()["location"], "http://127.0.0.1/again", "a link lives five minutes");
+
+    let account = bench.get(&format!("/v1/accounts/{acct}")).await;
+    assert_eq!(account["capabilities"]["transfers"], "active");
+    assert_eq!(
+        (account["payouts_enabled"].as_bool(), account["details_submitted"].as_bool()),
+        (Some(true), Some(true))
+    );
+    assert_eq!(account["requirements"]["currently_due"], json!([]));
+
+    bench.control("/_control/balance", json!({ "available_minor": 100_000 })).await;
+    let form =
+        format!("amount=40000&currency=usd&destination={acct}&transfer_group=g1&metadata[item]=i1&description=October");
+    let transfer = bench.post("/v1/transfers", &form).await;
+    assert_eq!(bench.get("/v1/balance").await["available"][0]["amount"], 60_000);
+    let reversal = bench.post(&format!("/v1/transfers/{}/reversals", id(&transfer)), "amount=15000").await;
+    assert_eq!(reversal["transfer"], transfer["id"]);
+    assert_eq!(bench.get("/v1/balance").await["available"][0]["amount"], 75_000);
+    let too_much =
+        bench.call("POST", &format!("/v1/transfers/{}/reversals", id(&transfer)), "amount=25001", None).await;
+    assert_eq!((too_much.status, too_much.body["error"]["param"].as_str()), (400, Some("amount")));
+
+    bench.clock("2026-01-02T00:00:00Z").await;
+    assert!(receiver.of("payout.paid").is_empty());
+    bench.clock("2026-01-04T00:00:00Z").await;
+    let landed = receiver.of("payout.paid");
+    assert_eq!(landed.len(), 1);
+    assert_eq!((landed[0]["data"]["object"]["amount"].as_i64(), &landed[0]["account"]), (Some(25_000), &json!(acct)));
+    let gone = bench.call("POST", &format!("/v1/transfers/{}/reversals", id(&transfer)), "", None).await;
+    assert_eq!(gone.code(), "balance_insufficient", "what has reached the bank cannot be taken back");
+
+    for received in receiver.events() {
+        let connected = received.event.get("account").is_some();
+        assert_eq!(received.door == "connect", connected, "{}", received.kind());
+    }
+    assert_eq!(receiver.of("capability.updated")[0]["data"]["object"]["status"], "active");
+    assert_eq!(receiver.of("account.updated").len(), 1);
+    let payouts = bench.request("GET", "/v1/payouts").header("stripe-account", &acct).send().await.unwrap();
+    let payouts: serde_json::Value = payouts.json().await.unwrap();
+    assert_eq!(payouts["data"][0]["amount"], 25_000);
+    assert_eq!(bench.get("/v1/payouts").await["data"], json!([]), "the platform itself has none");
+}
+
+#[tokio::test]
+async fn transfers_are_refused_for_the_reasons_that_stripe_gives() {
+    let bench = Bench::start("2026-01-01T00:00:00Z").await;
+    let ready = bench.payable_account().await;
+    let waiting =
+        id(&bench.post("/v1/accounts", "type=express&country=DE&capabilities[transfers][requested]=true").await);
+    bench.control("/_control/balance", json!({ "available_minor": 1_000 })).await;
+    let table = [
+        (format!("amount=1001&currency=usd&destination={ready}"), 400, "balance_insufficient", None),
+        (format!("amount=1&currency=eur&destination={ready}"), 400, "balance_insufficient", None),
+        (format!("amount=1&currency=usd&destination={waiting}"), 400, "insufficient_capabilities_for_transfer", None),
+        ("amount=1&currency=usd&destination=acct_0".to_owned(), 400, "resource_missing", Some("destination")),
+        (format!("currency=usd&destination={ready}"), 400, "parameter_missing", Some("amount")),
+        (format!("amount=0&currency=usd&destination={ready}"), 400, "parameter_invalid_integer", Some("amount")),
+        (format!("amount=-5&currency=usd&destination={ready}"), 400, "parameter_invalid_integer", Some("amount")),
+        (format!("amount=1.5&currency=usd&destination={ready}"), 400, "parameter_invalid_integer", Some("amount")),
+        (format!("amount=1&destination={ready}"), 400, "parameter_missing", Some("currency")),
+        (format!("amount=1&currency=usd&destination={ready}&colour=red"), 400, "parameter_unknown", Some("colour")),
+    ];
+    for (form, status, code, param) in table {
+        let answer = bench.call("POST", "/v1/transfers", &form, None).await;
+        assert_eq!(
+            (answer.status, answer.code(), answer.body["error"]["param"].as_str()),
+            (status, code, param),
+            "{form}"
+        );
+        assert!(answer.headers.contains_key("request-id"));
+    }
+    assert_eq!(bench.transfers().await, 0);
+    let paused = bench
+        .control(
+            &format!("/_control/accounts/{ready}"),
+            json!({ "transfers": "inactive", "requirements": ["individual.verification.document"] }),
+        )
+        .await;
+    assert_eq!(paused["requirements"]["currently_due"], json!(["individual.verification.document"]));
+    let answer = bench.call("POST", "/v1/transfers", &format!("amount=1&currency=usd&destination={ready}"), None).await;
+    assert_eq!(answer.code(), "insufficient_capabilities_for_transfer");
+}
+
+#[tokio::test]
+async fn lists_page_through_everything_once() {
+    let bench = Bench::start("2026-01-01T00:00:00Z").await;
+    let account = bench.payable_account().await;
+    bench.control("/_control/balance", json!({ "available_minor": 1_000_000 })).await;
+    for number in 0..23 {
+        let group = if number % 2 == 0 { "even" } else { "odd" };
+        bench
+            .post(
+                "/v1/transfers",
+                &format!("amount={}&currency=usd&destination={account}&transfer_group={group}", number + 1),
+            )
+            .await;
+    }
+    let mut seen = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = bench.get(&format!("/v1/transfers?limit=5&transfer_group=even{after}")).await;
+        for transfer in page["data"].as_array().unwrap() {
+            seen.push(transfer["amount"].as_i64().unwrap());
+            after = format!("&starting_after={}", id(transfer));
+        }
+        if page["has_more"] == json!(false) {
+            break;
+        }
+    }
+    assert_eq!(seen, (0..12).map(|number| 23 - 2 * number).collect::<Vec<i64>>());
+    assert_eq!(
+        bench.get(&format!("/v1/transfers?destination={account}&limit=100")).await["data"].as_array().unwrap().len(),
+        23
+    );
+    assert_eq!(bench.get("/v1/transfers?transfer_group=none").await["data"], json!([]));
+    let future = bench.get("/v1/transfers?created[gt]=1767225600").await;
+    assert_eq!(future["data"], json!([]), "nothing was created after the clock's instant");
+    for (query, param) in
+        [("limit=0", "limit"), ("limit=101", "limit"), ("starting_after=tr_0", "starting_after"), ("x=1", "x")]
+    {
+        let answer = bench.call("GET", &format!("/v1/transfers?{query}"), "", None).await;
+        assert_eq!((answer.status, answer.body["error"]["param"].as_str()), (400, Some(param)), "{query}");
+    }
+}
