@@ -1,0 +1,423 @@
+//! The executor against a ledger and a Stripe that fail in every way that is known.
+
+#[cfg(test)]
+mod world;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use payout::{Answer, State, Transfer};
+use proptest::prelude::*;
+use stripe::{Cancel, Executor, LedgerError, Outcome, Progress, Report, Stop};
+use tokio::time::{Instant, advance, sleep};
+use wire::{ClaimedItem, ErrorCode, Intent};
+use world::{Fault, World, WorldClock};
+
+fn executor(world: &World) -> Executor<World, World> {
+    Executor::new(world.clone(), world.clone(), "finance-1", Arc::new(WorldClock(world.clone())))
+}
+
+async fn pass(world: &World) -> Report {
+    executor(world).run(&world.grant(), &Cancel::new(), |_| {}).await
+}
+
+/// A pass that may end by a planned crash.
+async fn pass_or_crash(world: &World) {
+    tokio::select! {
+        _ = pass(world) => {}
+        () = world.crashed.notified() => {}
+    }
+}
+
+fn transfer(amount_minor: i64) -> Transfer {
+    Transfer {
+        id: "tr_x".into(),
+        created: chrono::DateTime::UNIX_EPOCH,
+        amount_minor,
+        amount_reversed_minor: 0,
+        currency: "usd".into(),
+        destination: "acct_0".into(),
+        item: Some(World::item(0)),
+    }
+}
+
+fn refusal(code: &str) -> Answer {
+    Answer::Refused { code: code.into(), message: "No.".into() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pays_every_item_once_and_tells_about_it() {
+    let world = World::new(20);
+    let told = Mutex::new((0, 0, 0));
+    let report = executor(&world)
+        .run(&world.grant(), &Cancel::new(), |progress| {
+            let mut told = told.lock().unwrap();
+            match progress {
+                Progress::Started { .. } => told.0 += 1,
+                Progress::Item { outcome, .. } => told.1 += u32::from(outcome == Outcome::Paid),
+                Progress::Finished { .. } => told.2 += 1,
+            }
+        })
+        .await;
+    let amount_minor = world.lock().seal.total_minor() as i64;
+    assert_eq!(report, Report { paid: 20, amount_minor, open: 20, ..Report::default() });
+    assert_eq!(*told.lock().unwrap(), (1, 20, 1));
+    assert_eq!((world.creates(), world.broken()), (20, None));
+
+    assert_eq!(pass(&world).await, Report::default(), "a second pass finds nothing to do");
+    assert_eq!(world.creates(), 20);
+}
+
+/// The table of answers: what one send comes to in the same pass, and how often it was sent.
+#[tokio::test(start_paused = true)]
+async fn every_answer_has_its_outcome() {
+    let stripe = |reason: &str| Some(reason.to_string());
+    let table = [
+        (Answer::Accepted { transfer: transfer(1) }, State::Review, 1, None),
+        (refusal("account_invalid"), State::Queued, 1, None),
+        (refusal("balance_insufficient"), State::Queued, 1, stripe("balance")),
+        (refusal("invalid_request_error"), State::Queued, 1, stripe("whoever is paid")),
+        (Answer::Unauthorized, State::Unknown, 1, stripe("API key")),
+        (Answer::KeyMisused, State::Review, 1, None),
+        (Answer::Busy, State::Paid, 2, None),
+        (Answer::Lost, State::Paid, 2, None),
+        (Answer::ServerError { status: 500 }, State::Unknown, 1, None),
+    ];
+    for (answer, state, creates, stopped) in table {
+        let world = World::new(1);
+        world.lock().create_faults.push_back(Fault::Answer(answer.clone()));
+        let report = pass(&world).await;
+        assert_eq!((world.state(0), world.creates()), (state, creates), "{answer:?}");
+        let expected = match state {
+            State::Paid => Report { paid: 1, amount_minor: 10_000, ..Report::default() },
+            State::Review => Report { review: 1, ..Report::default() },
+            State::Queued => Report { refused: 1, ..Report::default() },
+            _ => Report { unknown: 1, ..Report::default() },
+        };
+        assert_eq!(Report { open: 0, stopped: None, ..report.clone() }, expected, "{answer:?}");
+        match stopped {
+            None => assert_eq!(report.stopped, None, "{answer:?}"),
+            Some(word) => assert!(report.stopped.unwrap().to_string().contains(&word), "{answer:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_lost_is_found_and_not_sent_again() {
+    let world = World::new(1);
+    world.lock().create_faults.push_back(Fault::LostAfter);
+    assert_eq!(pass(&world).await.paid, 1);
+    assert_eq!(world.creates(), 1, "the second look found the transfer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_spares_the_rest_of_the_run() {
+    for answer in [Answer::Unauthorized, refusal("balance_insufficient")] {
+        let world = World::new(500);
+        world.lock().create_faults.push_back(Fault::Answer(answer));
+        let report = pass(&world).await;
+        assert!(matches!(report.stopped, Some(Stop::Stripe { .. })));
+        assert!(world.creates() <= 12, "only what was on its way already: {}", world.creates());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_does_not_leave_a_whole_run_to_a_person() {
+    let world = World::new(200);
+    world.lock().create_faults.extend(vec![Fault::Answer(Answer::ServerError { status: 503 }); 200]);
+    let report = pass(&world).await;
+    assert_eq!(report.stopped, Some(Stop::StripeSilent));
+    assert!((12..=24).contains(&world.creates()), "{}", world.creates());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_approved_is_not_sent() {
+    let claims: [fn(&mut wire::Claimed); 8] = [
+        |c| c.seal.items[0].amount_minor += 1,
+        |c| c.seal.items[0].destination = "acct_mine".into(),
+        |c| drop(c.seal.items.pop()),
+        |c| c.seal.not_paid.push(payout::SealedNotPaid { partner: "X".into(), reason: "held".into() }),
+        |c| c.seal.environment = "live".into(),
+        |c| c.seal.run = "run_2".into(),
+        |c| c.seal.as_of += chrono::TimeDelta::seconds(1),
+        |c| c.items.insert(0, ClaimedItem { item: "run_1:NOBODY".into(), fence: 1, version: 1 }),
+    ];
+    for (n, tamper) in claims.into_iter().enumerate() {
+        let world = World::new(3);
+        let grant = world.grant();
+        world.lock().tamper_claim = Some(tamper);
+        let report = executor(&world).run(&grant, &Cancel::new(), |_| {}).await;
+        let right = match n {
+            7 => matches!(report.stopped, Some(Stop::NotApproved { .. })),
+            _ => matches!(report.stopped, Some(Stop::SealMismatch { .. })),
+        };
+        assert!(right, "claim {n}: {:?}", report.stopped);
+        let inner = world.lock();
+        assert_eq!((inner.calls.len(), inner.intents), (0, 0), "claim {n}: nothing is even looked at");
+    }
+
+    let intents: [fn(&mut Intent); 8] = [
+        |i| i.params.amount_minor += 1,
+        |i| i.params.currency = "eur".into(),
+        |i| i.params.destination = "acct_mine".into(),
+        |i| i.params.item = "run_1:P00001".into(),
+        |i| i.params.transfer_group.push('x'),
+        |i| i.attempt += 1,
+        |i| i.key.push('x'),
+        |i| i.key = i.key.replace("-1", "-2"),
+    ];
+    for (n, tamper) in intents.into_iter().enumerate() {
+        let world = World::new(1);
+        world.lock().tamper_intent = Some(tamper);
+        let report = pass(&world).await;
+        assert!(matches!(report.stopped, Some(Stop::NotApproved { .. })), "intent {n}: {:?}", report.stopped);
+        assert_eq!((world.creates(), report.left), (0, 1), "intent {n}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seal_that_does_not_fit_this_executor_is_not_sent() {
+    let seals: [fn(&mut payout::Seal); 4] = [
+        |s| s.environment = "live".into(),
+        |s| s.run = "run_2".into(),
+        |s| s.items[0].amount_minor = 0,
+        |s| s.items[1] = s.items[0].clone(),
+    ];
+    for (n, change) in seals.into_iter().enumerate() {
+        let world = World::new(3);
+        change(&mut world.lock().seal);
+        let report = pass(&world).await;
+        assert!(matches!(report.stopped, Some(Stop::NotForHere { .. })), "seal {n}: {:?}", report.stopped);
+        assert_eq!(world.lock().calls.len(), 0, "seal {n}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_intent_is_not_followed_by_a_send() {
+    let world = World::new(1);
+    world.lock().intent_latency = Duration::from_secs(31);
+    let report = pass(&world).await;
+    assert_eq!((world.creates(), report.paid, report.left), (0, 0, 1));
+    assert!(world.lock().intents > 0);
+
+    world.lock().intent_latency = Duration::ZERO;
+    advance(Duration::from_secs(120)).await;
+    assert_eq!(pass(&world).await.paid, 1, "the same attempt is sent by a later pass");
+    assert_eq!(world.lock().entries[&World::item(0)].record.attempts.len(), 1);
+}
+
+/// Claim, list and observe go well, and then it is not certain that the intent is recorded.
+#[tokio::test(start_paused = true)]
+async fn an_intent_that_is_not_certain_is_not_followed_by_a_send() {
+    for fault in [Fault::LostBefore, Fault::LostAfter] {
+        let world = World::new(1);
+        world.lock().faults.extend([Fault::None, Fault::None, Fault::None, fault.clone()]);
+        assert_eq!(pass(&world).await.paid, 1);
+        let kinds: Vec<bool> = world.lock().calls.iter().map(|c| c.create).collect();
+        assert_eq!((kinds, world.broken()), (vec![false, false, true], None), "{fault:?}: it looks again first");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_may_not_look_ends_the_run() {
+    let world = World::new(50);
+    world.lock().faults.extend([Fault::None, Fault::Answer(Answer::Unauthorized)]);
+    let report = pass(&world).await;
+    assert!(matches!(report.stopped, Some(Stop::Stripe { .. })), "{report:?}");
+    assert!(world.creates() <= 12, "{}", world.creates());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_comes_back_at_once_waits_for_the_next_pass() {
+    let world = World::new(2);
+    world.lock().forgets_leases = true;
+    world.lock().create_faults.extend(vec![Fault::Answer(Answer::ServerError { status: 500 }); 2]);
+    let report = pass(&world).await;
+    assert_eq!((report.unknown, report.review, world.creates()), (2, 0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settlement_is_repeated_until_the_api_is_back() {
+    let world = World::new(1);
+    // Claim, list, observe, intent and create go well; then the API is away for ten calls.
+    world.lock().faults.extend(vec![Fault::None; 5]);
+    world.lock().faults.extend(vec![Fault::LostBefore; 10]);
+    assert_eq!(pass(&world).await, Report { paid: 1, amount_minor: 10_000, open: 1, ..Report::default() });
+}
+
+/// Every second holds at most 15 calls of a kind, at most 6 are in flight, and the pace itself is reached.
+#[tokio::test(start_paused = true)]
+async fn keeps_the_pace() {
+    let world = World::new(600);
+    world.lock().latency = Duration::from_millis(130);
+    let begun = Instant::now();
+    assert_eq!(pass(&world).await.paid, 600);
+    let took = begun.elapsed();
+    assert!(took <= Duration::from_secs(42), "600 items at 15 a second took {took:?}");
+    let inner = world.lock();
+    assert!(inner.most_in_flight <= 6);
+    for create in [true, false] {
+        let at: Vec<Instant> = inner.calls.iter().filter(|c| c.create == create).map(|c| c.at).collect();
+        for sixteen in at.windows(16) {
+            assert!(sixteen[15] - sixteen[0] >= Duration::from_secs(1), "16 calls within a second");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_stripe_has_six_calls_in_flight() {
+    let world = World::new(100);
+    world.lock().latency = Duration::from_secs(1);
+    let begun = Instant::now();
+    assert_eq!(pass(&world).await.paid, 100);
+    assert_eq!(world.lock().most_in_flight, 6);
+    assert!(begun.elapsed() <= Duration::from_secs(200 / 6 + 5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn slows_down_when_stripe_is_busy() {
+    let world = World::new(300);
+    world.lock().create_faults.extend([Fault::None, Fault::None, Fault::Answer(Answer::Busy)]);
+    assert_eq!(pass(&world).await.paid, 300);
+    let inner = world.lock();
+    let creates: Vec<Instant> = inner.calls.iter().filter(|c| c.create).map(|c| c.at).collect();
+    let within = |from: u64, to: u64| {
+        let since = |at: &Instant| (*at - creates[2]).as_secs();
+        creates.iter().skip(3).filter(|at| (from..to).contains(&since(at))).count()
+    };
+    assert!(within(1, 5) <= 4 * 8, "half the pace for the first seconds: {}", within(1, 5));
+    assert!(within(1, 5) >= 4 * 4, "but not none: {}", within(1, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_ends_between_items_and_leaves_none_half_sent() {
+    let world = World::new(300);
+    let cancel = Cancel::new();
+    let (executor, grant) = (executor(&world), world.grant());
+    let (report, ()) = tokio::join!(executor.run(&grant, &cancel, |_| {}), async {
+        sleep(Duration::from_secs(4)).await;
+        cancel.cancel();
+    });
+    assert_eq!(report.stopped, Some(Stop::Cancelled));
+    assert!((30..=90).contains(&report.paid), "{report:?}");
+    let sending = world.lock().entries.values().filter(|e| e.record.state == State::Sending).count();
+    assert_eq!((sending, world.broken()), (0, None));
+
+    advance(Duration::from_secs(120)).await;
+    assert_eq!(pass(&world).await.paid + report.paid, 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watching_outlives_the_api_and_obeys_a_stop() {
+    let world = World::new(4);
+    let grant = world.grant();
+    let away = || Err(LedgerError::Unreachable { reason: "it was planned".into() });
+    world.lock().grants = vec![Ok(Vec::new()), away(), away(), away(), Ok(vec![grant.clone()])];
+    let cancel = Cancel::new();
+    let watching = tokio::spawn({
+        let (executor, cancel) = (executor(&world), cancel.clone());
+        async move { executor.watch(Duration::from_secs(5), &cancel, |_| {}).await }
+    });
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!((world.creates(), world.broken()), (4, None));
+    cancel.cancel();
+    watching.await.unwrap();
+
+    let world = World::new(4);
+    world.lock().grants = vec![Ok(vec![world.grant()])];
+    world.lock().tamper_claim = Some(|c| c.seal.cut += 1);
+    let cancel = Cancel::new();
+    let finished = AtomicU32::new(0);
+    let count = |progress: Progress<'_>| {
+        if let Progress::Finished { .. } = progress {
+            finished.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let executor = executor(&world);
+    tokio::select! {
+        () = executor.watch(Duration::from_secs(5), &cancel, count) => panic!("it must go on until it is cancelled"),
+        () = sleep(Duration::from_secs(60)) => {}
+    }
+    assert_eq!(finished.into_inner(), 1, "a run that was stopped for good is not tried again and again");
+    assert!(world.lock().grant_calls >= 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_right_ends_the_run_and_a_lost_item_does_not() {
+    for (code, ends) in [(ErrorCode::SignedOut, true), (ErrorCode::Forbidden, true), (ErrorCode::Changed, false)] {
+        let error = world::refused(code);
+        assert_eq!((error.ends_run(), error.may_pass()), (ends, false), "{code:?}");
+    }
+    // Another executor takes the first item over while this one waits: its fence is too old.
+    let world = World::new(2);
+    world.lock().tamper_claim = Some(|c| c.items.iter_mut().take(1).for_each(|i| i.fence -= 1));
+    let report = pass(&world).await;
+    assert_eq!((report.paid, report.left, report.stopped), (1, 1, None));
+}
+
+fn any_fault() -> impl Strategy<Value = Fault> {
+    let wait = (0_u64..40_000).prop_map(Duration::from_secs);
+    prop_oneof![
+        12 => Just(Fault::None),
+        1 => Just(Fault::LostBefore),
+        1 => Just(Fault::LostAfter),
+        1 => Just(Fault::CrashBefore),
+        1 => Just(Fault::CrashAfter),
+        1 => Just(Fault::Lagging),
+        1 => Just(Fault::NotSent),
+        1 => Just(Fault::Answer(refusal("account_invalid"))),
+        1 => Just(Fault::Answer(Answer::Busy)),
+        1 => Just(Fault::Answer(Answer::Lost)),
+        1 => Just(Fault::Answer(Answer::Unauthorized)),
+        1 => Just(Fault::Answer(Answer::ServerError { status: 500 })),
+        1 => wait.clone().prop_map(Fault::ServerErrorThenDone),
+        1 => wait.prop_map(Fault::LostThenDone),
+    ]
+}
+
+/// Between two passes: how long nobody works, and what is planned for the next one.
+fn any_day() -> impl Strategy<Value = (u64, Vec<Fault>)> {
+    let gap_s = prop_oneof![Just(1_u64), Just(130), Just(3_600 * 5), Just(3_600 * 19 + 3_590), Just(3_600 * 25)];
+    (gap_s, prop::collection::vec(any_fault(), 0..40))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever fails, whenever the process ends, and however long it is away: nobody is paid twice, nothing is recorded
+    /// as paid that was not, and in the end every item is paid or with a person.
+    #[test]
+    fn never_twice_and_never_forgotten(days in prop::collection::vec(any_day(), 1..6)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let world = World::new(4);
+            for (gap_s, faults) in days {
+                world.lock().faults = faults.into();
+                pass_or_crash(&world).await;
+                prop_assert_eq!(world.broken(), None);
+                advance(Duration::from_secs(gap_s)).await;
+                people_solve_problems(&world);
+            }
+            world.lock().faults.clear();
+            for _ in 0..3 {
+                advance(Duration::from_secs(60_000)).await;
+                people_solve_problems(&world);
+                world.catch_up(&mut world.lock());
+                pass(&world).await;
+                prop_assert_eq!(world.broken(), None);
+            }
+            for n in 0..4 {
+                prop_assert!(matches!(world.state(n), State::Paid | State::Review), "{:?}", world.state(n));
+            }
+            Ok(())
+        })?;
+    }
+}
+
+/// Holds and stops are lifted, as they are when a partner has repaired an account or finance has topped up.
+fn people_solve_problems(world: &World) {
+    let mut inner = world.lock();
+    inner.stopped = false;
+    inner.entries.values_mut().for_each(|e| e.record.held = false);
+}

@@ -1,0 +1,483 @@
+//! A ledger that decides with `payout::step`, and a Stripe with idempotency keys, both in memory and both able to fail
+//! at every call. Time is tokio's, which the tests pause.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use payout::{
+    Answer, Decision, Effect, Event, LEASE_S, Outcome, Record, Seal, SealedItem, State, Transfer, TransferParams, step,
+};
+use stripe::{Clock, Deadline, Ledger, LedgerError, NotSent, StripeError, Transfers};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+use wire::{
+    ClaimItems, Claimed, ClaimedItem, ErrorBody, ErrorCode, Grant, Intent, Observe, Observed, RecordIntent, Settle,
+    Settled,
+};
+
+pub(crate) const RUN: &str = "run_1";
+
+/// What goes wrong with one call.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fault {
+    None,
+    /// It is not done, and the caller gets no answer.
+    LostBefore,
+    /// It is done, and the caller gets no answer.
+    LostAfter,
+    /// The caller's process ends before it is done.
+    CrashBefore,
+    /// The caller's process ends when it is done.
+    CrashAfter,
+    /// Stripe answers this, without doing anything, and keeps the answer under the key where it would.
+    Answer(Answer),
+    /// Stripe answers 500, and carries it out so much later.
+    ServerErrorThenDone(Duration),
+    /// The connection breaks, and Stripe carries it out so much later; until then the key is in use.
+    LostThenDone(Duration),
+    /// A list without what is new.
+    Lagging,
+    /// No byte leaves the computer.
+    NotSent,
+}
+
+/// A call that arrived at Stripe.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) at: Instant,
+    pub(crate) create: bool,
+}
+
+pub(crate) struct Entry {
+    pub(crate) record: Record,
+    fence: i64,
+    version: i64,
+    leased_until: DateTime<Utc>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) seal: Seal,
+    pub(crate) entries: BTreeMap<String, Entry>,
+    pub(crate) transfers: Vec<(String, Transfer)>,
+    pub(crate) keys: HashMap<String, (DateTime<Utc>, Answer)>,
+    scheduled: Vec<(DateTime<Utc>, String, TransferParams)>,
+    /// For the next calls, whichever they are.
+    pub(crate) faults: VecDeque<Fault>,
+    /// For the next creates only.
+    pub(crate) create_faults: VecDeque<Fault>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) in_flight: u32,
+    pub(crate) most_in_flight: u32,
+    pub(crate) posted: Vec<String>,
+    pub(crate) intents: u32,
+    /// Creates under a key that the ledger had no intent for.
+    pub(crate) unrecorded: u32,
+    /// Items are handed out although they are under lease.
+    pub(crate) forgets_leases: bool,
+    pub(crate) grant_calls: u32,
+    pub(crate) stopped: bool,
+    pub(crate) latency: Duration,
+    pub(crate) intent_latency: Duration,
+    /// Changes what the ledger hands out.
+    pub(crate) tamper_claim: Option<fn(&mut Claimed)>,
+    pub(crate) tamper_intent: Option<fn(&mut Intent)>,
+    pub(crate) grants: Vec<Result<Vec<Grant>, LedgerError>>,
+}
+
+/// Clones are the same world.
+#[derive(Clone)]
+pub(crate) struct World {
+    inner: Arc<Mutex<Inner>>,
+    pub(crate) crashed: Arc<Notify>,
+    begun: Instant,
+}
+
+impl World {
+    pub(crate) fn new(items: usize) -> World {
+        let items: Vec<SealedItem> = (0..items)
+            .map(|n| SealedItem {
+                item: format!("{RUN}:P{n:05}"),
+                partner: format!("P{n:05}"),
+                amount_minor: 10_000 + i64::try_from(n).unwrap(),
+                currency: "usd".into(),
+                destination: format!("acct_{n}"),
+                digest: "d".repeat(64),
+            })
+            .collect();
+        let seal = Seal {
+            environment: "test".into(),
+            run: RUN.into(),
+            period: "2026-10".into(),
+            as_of: DateTime::UNIX_EPOCH,
+            cut: 7,
+            terms: vec!["2026-01".into()],
+            items,
+            not_paid: Vec::new(),
+        };
+        let entries = seal.items.iter().map(|item| (item.item.clone(), Entry::new(item))).collect();
+        let inner = Inner {
+            seal,
+            entries,
+            transfers: Vec::new(),
+            keys: HashMap::new(),
+            scheduled: Vec::new(),
+            faults: VecDeque::new(),
+            create_faults: VecDeque::new(),
+            calls: Vec::new(),
+            in_flight: 0,
+            most_in_flight: 0,
+            posted: Vec::new(),
+            intents: 0,
+            unrecorded: 0,
+            forgets_leases: false,
+            grant_calls: 0,
+            stopped: false,
+            latency: Duration::from_millis(20),
+            intent_latency: Duration::ZERO,
+            tamper_claim: None,
+            tamper_intent: None,
+            grants: Vec::new(),
+        };
+        World { inner: Arc::new(Mutex::new(inner)), crashed: Arc::new(Notify::new()), begun: Instant::now() }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    pub(crate) fn grant(&self) -> Grant {
+        let run_hash = self.lock().seal.run_hash();
+        Grant { grant: "grant_1".into(), run: RUN.into(), run_hash, expires_at: DateTime::UNIX_EPOCH }
+    }
+
+    pub(crate) fn item(n: usize) -> String {
+        format!("{RUN}:P{n:05}")
+    }
+
+    pub(crate) fn state(&self, n: usize) -> State {
+        self.lock().entries[&World::item(n)].record.state
+    }
+
+    pub(crate) fn creates(&self) -> usize {
+        self.lock().calls.iter().filter(|c| c.create).count()
+    }
+
+    fn time(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::from_std(self.begun.elapsed()).unwrap()
+    }
+
+    /// Carries out what Stripe still has to do.
+    pub(crate) fn catch_up(&self, inner: &mut Inner) {
+        let now = self.time();
+        let (due, later) = std::mem::take(&mut inner.scheduled).into_iter().partition(|(at, ..)| *at <= now);
+        inner.scheduled = later;
+        for (at, key, params) in due {
+            let transfer = inner.carry_out(&params, at);
+            if let Some((_, answer @ Answer::Busy)) = inner.keys.get_mut(&key) {
+                *answer = Answer::Accepted { transfer };
+            }
+        }
+    }
+
+    /// Does a ledger's work between the faults that are planned for it.
+    async fn ledger<A>(
+        &self,
+        act: impl FnOnce(&mut Inner, DateTime<Utc>) -> Result<A, LedgerError>,
+    ) -> Result<A, LedgerError> {
+        let lost = || LedgerError::Unreachable { reason: "it was planned".into() };
+        let fault = self.lock().faults.pop_front().unwrap_or(Fault::None);
+        match fault {
+            Fault::LostBefore => return Err(lost()),
+            Fault::CrashBefore => return self.crash().await,
+            _ => {}
+        }
+        let done = act(&mut self.lock(), self.time());
+        match fault {
+            Fault::LostAfter => Err(lost()),
+            Fault::CrashAfter => self.crash().await,
+            _ => done,
+        }
+    }
+
+    async fn crash<A>(&self) -> A {
+        self.crashed.notify_one();
+        std::future::pending().await
+    }
+
+    /// A call at Stripe, from its arrival to its end.
+    async fn arrive(&self, create: bool) -> Arrived {
+        let latency = {
+            let mut inner = self.lock();
+            inner.calls.push(Call { at: Instant::now(), create });
+            inner.in_flight += 1;
+            inner.most_in_flight = inner.most_in_flight.max(inner.in_flight);
+            inner.latency
+        };
+        let arrived = Arrived(self.clone());
+        sleep(latency).await;
+        arrived
+    }
+}
+
+struct Arrived(World);
+
+impl Drop for Arrived {
+    fn drop(&mut self) {
+        self.0.lock().in_flight -= 1;
+    }
+}
+
+impl Entry {
+    fn new(item: &SealedItem) -> Entry {
+        let record = Record {
+            item: item.clone(),
+            environment: "test".into(),
+            description: "AIKit partner commission 2026-10".into(),
+            state: State::Queued,
+            attempts: Vec::new(),
+            transfer: None,
+            paid_at: None,
+            problem: None,
+            held: false,
+        };
+        Entry { record, fence: 0, version: 1, leased_until: DateTime::UNIX_EPOCH }
+    }
+}
+
+impl Inner {
+    fn carry_out(&mut self, params: &TransferParams, at: DateTime<Utc>) -> Transfer {
+        let transfer = Transfer {
+            id: format!("tr_{}", self.transfers.len() + 1),
+            created: at,
+            amount_minor: params.amount_minor,
+            amount_reversed_minor: 0,
+            currency: params.currency.clone(),
+            destination: params.destination.clone(),
+            item: Some(params.item.clone()),
+        };
+        self.transfers.push((params.transfer_group.clone(), transfer.clone()));
+        transfer
+    }
+
+    /// One decision about a record, stored.
+    fn decide(&mut self, item: &str, event: Event) -> Result<(Decision, bool), LedgerError> {
+        let entry = self.entries.get_mut(item).ok_or_else(|| refused(ErrorCode::NotFound))?;
+        let (record, effects, decision) = step(&entry.record, event).map_err(|_| refused(ErrorCode::Conflict))?;
+        entry.record = record;
+        entry.version += 1;
+        let mut stop = false;
+        for effect in effects {
+            match effect {
+                Effect::PostPaid { transfer, .. } => self.posted.push(transfer),
+                Effect::StopRun { .. } => stop = true,
+            }
+        }
+        self.stopped |= stop;
+        Ok((decision, stop))
+    }
+
+    fn leased(&self, item: &str, fence: i64, now: DateTime<Utc>) -> Result<&Entry, LedgerError> {
+        let entry = self.entries.get(item).ok_or_else(|| refused(ErrorCode::NotFound))?;
+        let ours = entry.fence == fence && now < entry.leased_until;
+        if ours { Ok(entry) } else { Err(refused(ErrorCode::Changed)) }
+    }
+}
+
+pub(crate) fn refused(code: ErrorCode) -> LedgerError {
+    LedgerError::Refused(ErrorBody { code, message: format!("{code:?}") })
+}
+
+impl Ledger for World {
+    async fn grants(&self) -> Result<Vec<Grant>, LedgerError> {
+        let mut inner = self.lock();
+        inner.grant_calls += 1;
+        if inner.grants.len() > 1 { inner.grants.remove(0) } else { inner.grants[0].clone() }
+    }
+
+    async fn claim(&self, _: &str, claim: &ClaimItems) -> Result<Claimed, LedgerError> {
+        self.ledger(|inner, now| {
+            if inner.stopped {
+                return Err(refused(ErrorCode::Conflict));
+            }
+            let forgets_leases = inner.forgets_leases;
+            let open = inner.entries.values().filter(|e| !e.record.state.is_final()).count();
+            let items = inner
+                .entries
+                .iter_mut()
+                .filter(|(_, e)| matches!(e.record.state, State::Queued | State::Sending | State::Unknown))
+                .filter(|(_, e)| !e.record.held && (forgets_leases || e.leased_until <= now))
+                .take(claim.limit as usize)
+                .map(|(item, e)| {
+                    e.fence += 1;
+                    e.leased_until = now + TimeDelta::seconds(LEASE_S);
+                    ClaimedItem { item: item.clone(), fence: e.fence, version: e.version }
+                })
+                .collect();
+            let mut claimed = Claimed { seal: inner.seal.clone(), items, open: u32::try_from(open).unwrap() };
+            inner.tamper_claim.inspect(|tamper| tamper(&mut claimed));
+            Ok(claimed)
+        })
+        .await
+    }
+
+    async fn observe(&self, item: &str, seen: &Observe) -> Result<Observed, LedgerError> {
+        self.ledger(|inner, now| {
+            inner.leased(item, seen.fence, now)?;
+            let (decision, _) = inner.decide(item, Event::Observed { transfers: seen.transfers.clone(), now })?;
+            let version = inner.entries[item].version;
+            Ok(match decision {
+                Decision::Settled | Decision::None => Observed::Settled,
+                Decision::Review => Observed::Review,
+                Decision::Send { attempt } => Observed::Send { attempt, version },
+            })
+        })
+        .await
+    }
+
+    async fn intent(&self, item: &str, intent: &RecordIntent) -> Result<Intent, LedgerError> {
+        let latency = self.lock().intent_latency;
+        sleep(latency).await;
+        self.ledger(|inner, now| {
+            if inner.leased(item, intent.fence, now)?.version != intent.version {
+                return Err(refused(ErrorCode::Changed));
+            }
+            inner.decide(item, Event::Intent { attempt: intent.attempt, now })?;
+            inner.intents += 1;
+            let record = &inner.entries[item].record;
+            let mut recorded =
+                Intent { attempt: intent.attempt, key: record.key(intent.attempt), params: record.params() };
+            inner.tamper_intent.inspect(|tamper| tamper(&mut recorded));
+            Ok(recorded)
+        })
+        .await
+    }
+
+    async fn settle(&self, item: &str, settle: &Settle) -> Result<Settled, LedgerError> {
+        self.ledger(|inner, _| {
+            let event = Event::Answered { attempt: settle.attempt, answer: settle.answer.clone() };
+            let (_, stop) = inner.decide(item, event)?;
+            Ok(Settled { state: inner.entries[item].record.state, stop })
+        })
+        .await
+    }
+}
+
+impl Transfers for World {
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    async fn list(&self, transfer_group: &str) -> Result<Vec<Transfer>, StripeError> {
+        let _arrived = self.arrive(false).await;
+        let fault = self.lock().faults.pop_front().unwrap_or(Fault::None);
+        match fault {
+            Fault::CrashBefore | Fault::CrashAfter => self.crash().await,
+            Fault::LostBefore | Fault::LostAfter | Fault::NotSent => {
+                Err(StripeError::Lost { reason: "it was planned".into() })
+            }
+            Fault::Lagging => Ok(Vec::new()),
+            Fault::Answer(Answer::Busy) => Err(StripeError::Busy { status: 429 }),
+            Fault::Answer(Answer::Unauthorized) => Err(StripeError::Unauthorized),
+            Fault::Answer(_) => Err(StripeError::Server { status: 500 }),
+            Fault::None | Fault::ServerErrorThenDone(_) | Fault::LostThenDone(_) => {
+                let mut inner = self.lock();
+                self.catch_up(&mut inner);
+                let group = inner.transfers.iter().filter(|(group, _)| group == transfer_group);
+                Ok(group.map(|(_, transfer)| transfer.clone()).collect())
+            }
+        }
+    }
+
+    async fn create(&self, params: &TransferParams, key: &str, deadline: &Deadline) -> Result<Answer, NotSent> {
+        let late = || NotSent { reason: "it is too late".into() };
+        if deadline.has_passed() {
+            return Err(late());
+        }
+        let _arrived = self.arrive(true).await;
+        let fault = {
+            let mut inner = self.lock();
+            inner.create_faults.pop_front().or_else(|| inner.faults.pop_front()).unwrap_or(Fault::None)
+        };
+        match fault {
+            Fault::CrashBefore => return self.crash().await,
+            Fault::NotSent => return Err(late()),
+            Fault::LostBefore => return Ok(Answer::Lost),
+            _ => {}
+        }
+        let answer = self.execute(params, key, &fault);
+        match fault {
+            Fault::CrashAfter => self.crash().await,
+            Fault::LostAfter | Fault::LostThenDone(_) => Ok(Answer::Lost),
+            _ => Ok(answer),
+        }
+    }
+}
+
+impl World {
+    /// Stripe's own part: the first answer under a key is kept for 24 hours.
+    fn execute(&self, params: &TransferParams, key: &str, fault: &Fault) -> Answer {
+        let now = self.time();
+        let mut inner = self.lock();
+        self.catch_up(&mut inner);
+        let record = &inner.entries[&params.item].record;
+        let recorded = record.attempts.iter().any(|a| record.key(a.n) == key);
+        inner.unrecorded += u32::from(!recorded);
+        inner.keys.retain(|_, (since, _)| now - *since < TimeDelta::hours(24));
+        if let Some((_, kept)) = inner.keys.get(key) {
+            return kept.clone();
+        }
+        let later = |wait: &Duration| now + TimeDelta::from_std(*wait).unwrap();
+        let answer = match fault {
+            // These come before or beside the layer that keeps answers.
+            Fault::Answer(answer @ (Answer::Busy | Answer::Unauthorized | Answer::Lost)) => return answer.clone(),
+            Fault::Answer(answer) => answer.clone(),
+            Fault::ServerErrorThenDone(wait) => {
+                inner.scheduled.push((later(wait), key.into(), params.clone()));
+                Answer::ServerError { status: 500 }
+            }
+            Fault::LostThenDone(wait) => {
+                inner.scheduled.push((later(wait), key.into(), params.clone()));
+                Answer::Busy
+            }
+            _ => Answer::Accepted { transfer: inner.carry_out(params, now) },
+        };
+        inner.keys.insert(key.into(), (now, answer.clone()));
+        answer
+    }
+
+    /// Says what must hold at any time, in words when it does not.
+    pub(crate) fn broken(&self) -> Option<String> {
+        let inner = self.lock();
+        if inner.unrecorded > 0 {
+            return Some(format!("{} creates without a recorded intent", inner.unrecorded));
+        }
+        for (item, entry) in &inner.entries {
+            let made: Vec<&Transfer> =
+                inner.transfers.iter().map(|(_, t)| t).filter(|t| t.item.as_ref() == Some(item)).collect();
+            let posted = made.iter().filter(|t| inner.posted.contains(&t.id)).count();
+            if made.len() > 1 {
+                return Some(format!("{item} was paid {} times: {:?}", made.len(), entry.record));
+            }
+            let accepted = entry.record.attempts.iter().any(|a| a.outcome == Some(Outcome::Accepted));
+            if (entry.record.state == State::Paid || accepted) && (made.is_empty() || posted != 1) {
+                return Some(format!("{item} is recorded as paid: {made:?}, {posted} posted, {:?}", entry.record));
+            }
+        }
+        None
+    }
+}
+
+/// The world's time, and chance that is always the same.
+pub(crate) struct WorldClock(pub(crate) World);
+
+impl Clock for WorldClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.time()
+    }
+
+    fn random(&self) -> u64 {
+        4_711
+    }
+}
