@@ -1,0 +1,133 @@
+//! `aikit-partners-server`: the Referral API on SQLite with the web dashboard, and the operator's commands.
+
+mod config;
+mod host;
+mod mail;
+mod payouts;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+use wire::Role;
+
+#[derive(Parser)]
+#[command(
+    name = "aikit-partners-server",
+    version,
+    about = "The AIKit partner-referral API on SQLite, and the operator's commands."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API and the web dashboard on one port.
+    Serve(serve::Serve),
+    /// Send approved runs: the program that holds the money key (STRIPE_PAYOUT_KEY).
+    Payouts {
+        #[command(subcommand)]
+        command: payouts::Payouts,
+    },
+    /// Keys of programs.
+    Key {
+        #[command(subcommand)]
+        command: Key,
+    },
+    /// AIKit's own people.
+    Staff {
+        #[command(subcommand)]
+        command: Staff,
+    },
+}
+
+#[derive(Subcommand)]
+enum Key {
+    /// Issue a key. It is printed once and stored as a hash.
+    Issue {
+        /// Folder of the database.
+        #[arg(long)]
+        data: PathBuf,
+        /// For AIKit's backend, or for a program that sends runs.
+        #[arg(long, value_enum)]
+        kind: KeyKind,
+        /// What it is for, for the list of keys.
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KeyKind {
+    Server,
+    Executor,
+}
+
+#[derive(Subcommand)]
+enum Staff {
+    /// Let somebody sign in by e-mail code.
+    Add {
+        /// Folder of the database.
+        #[arg(long)]
+        data: PathBuf,
+        /// Address of the person.
+        email: String,
+        /// What the person may do.
+        #[arg(long, value_enum)]
+        role: StaffRole,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StaffRole {
+    Staff,
+    Finance,
+    Admin,
+    Auditor,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let logs = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).with_target(false).init();
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("aikit-partners-server: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(options) => serve::serve(options).await,
+        Command::Payouts { command } => payouts::run(command).await,
+        Command::Key { command: Key::Issue { data, kind, label } } => {
+            let app = serve::offline_app(&data)?;
+            let kind = match kind {
+                KeyKind::Server => "server",
+                KeyKind::Executor => "executor",
+            };
+            let secret = referral::issue_key(&app, kind, &label).await.context("the key was not issued")?;
+            println!("{secret}");
+            Ok(())
+        }
+        Command::Staff { command: Staff::Add { data, email, role } } => {
+            let app = serve::offline_app(&data)?;
+            let role = match role {
+                StaffRole::Staff => Role::Staff,
+                StaffRole::Finance => Role::Finance,
+                StaffRole::Admin => Role::Admin,
+                StaffRole::Auditor => Role::Auditor,
+            };
+            referral::add_person(&app, &email, role).await.context("nobody was added")?;
+            println!("{email} can sign in from {} on.", app.host.now().format("%-d %B %Y, %H:%M UTC"));
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `payouts run`: the executor. It holds the money key and asks the API, by its own key, what it may send.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use secrecy::SecretString;
+use stripe::{Cancel, Executor, HttpLedger, Ledger as _, Outcome, Progress, Report, StripeHttp, SystemClock};
+
+/// Between two looks for something to send.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Commands about payouts.
+#[derive(Subcommand)]
+pub(crate) enum Payouts {
+    /// Send what finance has released.
+    Run(Run),
+}
+
+/// Options of `payouts run`.
+#[derive(Args)]
+pub(crate) struct Run {
+    /// Address of the Referral API.
+    #[arg(long, default_value = "http://127.0.0.1:8787")]
+    api: String,
+    /// Stay, and send every run that finance releases, until interrupted.
+    #[arg(long)]
+    watch: bool,
+    /// Name of this executor in the records.
+    #[arg(long, default_value = "headless")]
+    name: String,
+}
+
+fn secret(name: &str, what: &str) -> anyhow::Result<SecretString> {
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Ok(value.into()),
+        _ => bail!("{name} is not set: it must hold {what}"),
+    }
+}
+
+pub(crate) async fn run(Payouts::Run(options): Payouts) -> anyhow::Result<()> {
+    let key = secret("AIKIT_EXECUTOR_KEY", "an executor key (aikit-partners-server key issue --kind executor)")?;
+    let money = secret("STRIPE_PAYOUT_KEY", "the restricted Stripe key that may make transfers")?;
+    let base = std::env::var("STRIPE_API_BASE").ok().filter(|b| !b.is_empty());
+    let ledger = HttpLedger::new(&options.api, &key)?;
+    let stripe = StripeHttp::new(money, base.as_deref())?;
+    let cancel = Cancel::new();
+    let on_interrupt = cancel.clone();
+    tokio::spawn(async move {
+        interrupted().await;
+        tracing::info!("stopping after the items that are on their way");
+        on_interrupt.cancel();
+    });
+    if options.watch {
+        let executor = Executor::new(ledger, stripe, options.name, Arc::new(SystemClock));
+        executor.watch(POLL, &cancel, tell).await;
+        return Ok(());
+    }
+    let grants = ledger.grants().await.context("the runs to send cannot be read")?;
+    if grants.is_empty() {
+        println!("There is nothing to send: no approved run has been released by finance.");
+        return Ok(());
+    }
+    let executor = Executor::new(ledger, stripe, options.name, Arc::new(SystemClock));
+    for grant in &grants {
+        let report = executor.run(grant, &cancel, tell).await;
+        if let Some(stop) = report.stopped {
+            bail!("run {} was not sent to its end. {stop}", grant.run);
+        }
+        if report.refused + report.review + report.unknown + report.left > 0 {
+            bail!("run {}: {}", grant.run, in_words(&report));
+        }
+    }
+    Ok(())
+}
+
+fn in_words(r: &Report) -> String {
+    let paid = commission::format_minor(r.amount_minor);
+    let mut text = format!("{} paid ({paid})", r.paid);
+    let others = [
+        (r.settled_before, "settled before"),
+        (r.unknown, "not known yet"),
+        (r.refused, "refused"),
+        (r.review, "for a person to look at"),
+        (r.left, "not sent"),
+    ];
+    for (n, what) in others.iter().filter(|(n, _)| *n > 0) {
+        text += &format!(", {n} {what}");
+    }
+    text
+}
+
+/// A line that rewrites itself on a terminal; the log keeps the beginning, the end and what went wrong.
+fn tell(progress: Progress<'_>) {
+    let terminal = std::io::stderr().is_terminal();
+    match progress {
+        Progress::Started { grant } => tracing::info!(run = grant.run, "sending"),
+        Progress::Item { item, outcome, report } => {
+            if !matches!(outcome, Outcome::Paid | Outcome::SettledBefore) {
+                tracing::warn!(item, ?outcome, "not paid in this pass");
+            }
+            if terminal {
+                eprint!("\r{}   ", in_words(report));
+                std::io::stderr().flush().ok();
+            }
+        }
+        Progress::Finished { grant, report } => {
+            if terminal {
+                eprintln!();
+            }
+            tracing::info!(run = grant.run, "{}", in_words(report));
+        }
+    }
+}
+
+async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    tokio::signal::ctrl_c().await.ok();
+}
