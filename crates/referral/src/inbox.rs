@@ -142,13 +142,15 @@ enum Outcome {
 
 async fn process(app: &App, mut queue: VecDeque<(String, Value)>) -> Result<(), ApiError> {
     while let Some((id, event)) = queue.pop_front() {
-        let outcome = match events::read(&event) {
-            Ok(happening) => decide(app, happening, &event).await?,
-            Err(problem) => Outcome::Fail(problem),
-        };
         let mark = |state: &str, waits_for: Option<&str>, note: Option<&str>| {
             sql!("UPDATE inbox SET state = ?2, waits_for = ?3, note = ?4 WHERE id = ?1", &id, state, waits_for, note)
         };
+        let mut outcome = read_and_decide(app, &event).await?;
+        if let Outcome::Wait(key) = &outcome {
+            app.db.query(mark("waiting", Some(key), None)).await?;
+            // What it waits for may have come between the look and the mark; then nobody will wake it.
+            outcome = read_and_decide(app, &event).await?;
+        }
         match outcome {
             Outcome::Do(mut batch, known) => {
                 batch.push(mark("done", None, None));
@@ -166,6 +168,13 @@ async fn process(app: &App, mut queue: VecDeque<(String, Value)>) -> Result<(), 
         }
     }
     Ok(())
+}
+
+async fn read_and_decide(app: &App, event: &Value) -> Result<Outcome, ApiError> {
+    match events::read(event) {
+        Ok(happening) => decide(app, happening, event).await,
+        Err(problem) => Ok(Outcome::Fail(problem)),
+    }
 }
 
 async fn decide(app: &App, happening: Happening, event: &Value) -> Result<Outcome, ApiError> {

@@ -1,5 +1,7 @@
 //! The journal: facts are stored once, in the order of recording, and evaluated by the engine.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use commission::{ClientStatus, Evaluation, Fact, FactBody, Line, LineStatus, Statement, Tier, evaluate, parse_fact};
 use serde::Deserialize;
@@ -72,14 +74,27 @@ fn read(rows: Vec<Row>, into: &mut Vec<Fact>) -> Result<Option<i64>, ApiError> {
     Ok(last)
 }
 
+/// The statement that reads the next facts after number `after`: all of them, or those that lead to one partner.
+fn page(partner: Option<&str>, after: i64, cut: i64) -> Stmt {
+    match partner {
+        None => sql!("SELECT seq, body FROM fact WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3", after, cut, PAGE),
+        Some(partner) => sql!(
+            "SELECT seq, body FROM fact WHERE seq > ?2 AND seq <= ?3 AND (partner = ?1 OR referral IN (SELECT id FROM referral WHERE partner = ?1))
+             ORDER BY seq LIMIT ?4",
+            partner,
+            after,
+            cut,
+            PAGE,
+        ),
+    }
+}
+
 /// Pages through facts until there are no more.
-async fn pages<F>(app: &App, page: F) -> Result<Vec<Fact>, ApiError>
-where
-    F: Fn(i64) -> Stmt,
-{
+async fn facts(app: &App, partner: Option<&str>, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
+    let cut = cut.unwrap_or(i64::MAX >> 11);
     let (mut facts, mut after) = (Vec::new(), 0);
     loop {
-        let rows: Rows = app.db.query(page(after)).await?;
+        let rows: Rows = app.db.query(page(partner, after, cut)).await?;
         match read(rows.all()?, &mut facts)? {
             Some(last) => after = last,
             None => return Ok(facts),
@@ -87,8 +102,37 @@ where
     }
 }
 
+/// Consecutive facts as they are stored.
+#[derive(Debug)]
+pub struct JournalPage {
+    /// One JSON object each, in the order of recording (docs/rules.md §1).
+    pub lines: Vec<String>,
+    /// Number of the last of them: the next page begins after it.
+    pub last: i64,
+}
+
+/// The next page of the stored journal: facts with a number above `after` and at most `cut`, of everybody or those that
+/// lead to one partner, exactly the ones that its statement is computed from. `None` when there are no more. Nothing is
+/// parsed, so that a line that cannot be read still comes out and can be looked at.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn journal_page(
+    app: &App,
+    partner: Option<&str>,
+    after: i64,
+    cut: i64,
+) -> Result<Option<JournalPage>, ApiError> {
+    let rows: Vec<Row> = app.db.query(page(partner, after, cut)).await?.all()?;
+    let last = rows.last().map(|row| row.seq);
+    Ok(last.map(|last| JournalPage { lines: rows.into_iter().map(|row| row.body).collect(), last }))
+}
+
 /// Number of the newest fact; 0 for an empty journal.
-pub(crate) async fn head(app: &App) -> Result<i64, ApiError> {
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn head(app: &App) -> Result<i64, ApiError> {
     #[derive(Deserialize)]
     struct Head {
         seq: Option<i64>,
@@ -99,27 +143,12 @@ pub(crate) async fn head(app: &App) -> Result<i64, ApiError> {
 
 /// All facts up to `cut`.
 pub(crate) async fn all_facts(app: &App, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
-    let cut = cut.unwrap_or(i64::MAX >> 11);
-    pages(app, |after| {
-        sql!("SELECT seq, body FROM fact WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3", after, cut, PAGE)
-    })
-    .await
+    facts(app, None, cut).await
 }
 
 /// The facts that lead to one partner, up to `cut`.
 pub(crate) async fn partner_facts(app: &App, partner: &str, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
-    let cut = cut.unwrap_or(i64::MAX >> 11);
-    pages(app, |after| {
-        sql!(
-            "SELECT seq, body FROM fact WHERE seq > ?2 AND seq <= ?3 AND (partner = ?1 OR referral IN (SELECT id FROM referral WHERE partner = ?1))
-             ORDER BY seq LIMIT ?4",
-            partner,
-            after,
-            cut,
-            PAGE,
-        )
-    })
-    .await
+    facts(app, Some(partner), cut).await
 }
 
 fn run_engine(app: &App, facts: &[Fact], as_of: DateTime<Utc>) -> Result<Evaluation, ApiError> {
@@ -153,32 +182,35 @@ pub(crate) fn statements(app: &App, facts: &[Fact], as_of: DateTime<Utc>) -> Res
     Ok(run_engine(app, facts, as_of)?.statements)
 }
 
-/// Everything paid and not reversed, whenever it was paid: what a run must subtract (payouts: "whatever their `at`").
-pub(crate) fn paid_ever(facts: &[Fact], partner: &str) -> i64 {
-    let mut open: Vec<(&str, i64)> = Vec::new();
+/// Everything paid and not reversed by partner, whenever it was paid: what a run must subtract. A repeated payout counts
+/// once, and reversals of a payout add up to it at most (docs/rules.md §1, §2).
+pub(crate) fn paid_ever(facts: &[Fact]) -> BTreeMap<&str, i64> {
+    let mut left_of: BTreeMap<&str, (&str, i64)> = BTreeMap::new();
     for fact in facts {
-        if let FactBody::PayoutPaid { payout, partner: to, amount_minor } = &fact.body
-            && to == partner
-            && !open.iter().any(|(p, _)| p == payout)
-        {
-            open.push((payout, *amount_minor));
+        if let FactBody::PayoutPaid { payout, partner, amount_minor } = &fact.body {
+            left_of.entry(payout).or_insert((partner, *amount_minor));
         }
     }
     for fact in facts {
         if let FactBody::PayoutReversed { payout, amount_minor } = &fact.body
-            && let Some((_, left)) = open.iter_mut().find(|(p, _)| p == payout)
+            && let Some((_, left)) = left_of.get_mut(payout.as_str())
         {
-            *left = (*left - amount_minor.unwrap_or(*left)).max(0);
+            *left = left.saturating_sub(amount_minor.unwrap_or(*left)).max(0);
         }
     }
-    open.iter().map(|(_, left)| left).sum()
+    let mut paid = BTreeMap::new();
+    for (partner, left) in left_of.into_values() {
+        let sum: &mut i64 = paid.entry(partner).or_default();
+        *sum = sum.saturating_add(left);
+    }
+    paid
 }
 
 /// What vested between two statements: lines that are vested now and were not before, and whole amounts that changed.
 pub(crate) fn vested_since(before: Option<&Statement>, now: &Statement) -> Vec<Line> {
     let vested =
         |s: &Statement| -> Vec<Line> { s.lines.iter().filter(|l| l.status == LineStatus::Vested).cloned().collect() };
-    let old: std::collections::BTreeMap<String, i64> =
+    let old: BTreeMap<String, i64> =
         before.map(vested).unwrap_or_default().into_iter().map(|l| (l.id, l.amount_minor)).collect();
     let mut lines: Vec<Line> =
         vested(now).into_iter().filter(|l| old.get(&l.id).is_none_or(|amount| *amount != l.amount_minor)).collect();

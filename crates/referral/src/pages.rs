@@ -47,7 +47,7 @@ pub(crate) async fn overview(State(app): State<App>, partner: Partner) -> Result
     let terms = app.config.terms.in_force(now);
     let standing = Standing {
         statement: &then,
-        paid_ever_minor: journal::paid_ever(&facts, &partner.code),
+        paid_ever_minor: journal::paid_ever(&facts).get(partner.code.as_str()).copied().unwrap_or(0),
         open_item: agency.open > 0,
         terms_accepted: agency.accepted > 0,
         minimum_minor: app.config.terms.in_force(on).minimum_payout_minor,

@@ -1,9 +1,12 @@
 //! `POST /v1/runs`: the draft of a month. It fixes `as_of` and `cut`, and can be computed again until it is sealed.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, Utc};
+use commission::Statement;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wire::{DraftRun, Run, RunState};
@@ -84,15 +87,18 @@ pub(crate) async fn compute(app: &App, period: &str) -> Result<String, ApiError>
         Some(t) => journal::statements(app, &facts, t)?,
         None => Vec::new(),
     };
+    let before: BTreeMap<&str, &Statement> = before.iter().map(|s| (s.partner.as_str(), s)).collect();
     let agencies = agencies(app, &run, now).await?;
+    let agencies: BTreeMap<&str, &Agency> = agencies.iter().map(|a| (a.code.as_str(), a)).collect();
+    let paid = journal::paid_ever(&facts);
     let minimum_minor = app.config.terms.in_force(as_of).minimum_payout_minor;
 
     let (mut items, mut not_paid) = (Vec::new(), Vec::new());
     for statement in &statements {
-        let Some(agency) = agencies.iter().find(|a| a.code == statement.partner) else { continue };
+        let Some(agency) = agencies.get(statement.partner.as_str()) else { continue };
         let standing = Standing {
             statement,
-            paid_ever_minor: journal::paid_ever(&facts, &statement.partner),
+            paid_ever_minor: paid.get(statement.partner.as_str()).copied().unwrap_or(0),
             open_item: agency.open > 0,
             terms_accepted: agency.accepted > 0,
             minimum_minor,
@@ -108,7 +114,7 @@ pub(crate) async fn compute(app: &App, period: &str) -> Result<String, ApiError>
                 reason,
             }),
             Verdict::Pay(amount_minor) => {
-                let old = before.iter().find(|s| s.partner == statement.partner);
+                let old = before.get(statement.partner.as_str()).copied();
                 items.push(Item {
                     id: format!("{run}:{}", statement.partner),
                     partner: statement.partner.clone(),

@@ -161,7 +161,7 @@ impl ToSql for Bound<'_> {
 fn run(connection: &Connection, stmt: &Stmt, profile: Profile) -> Result<Rows, DbError> {
     let before = connection.total_changes();
     let mut prepared = connection.prepare_cached(&stmt.sql).map_err(failed)?;
-    let names: Vec<String> = prepared.column_names().into_iter().map(Into::into).collect();
+    let names: Vec<String> = prepared.column_names().map(Into::into).collect();
     let mut rows = prepared.query(params_from_iter(stmt.params.iter().map(|v| Bound(v, profile)))).map_err(failed)?;
     let mut json: Vec<serde_json::Map<String, serde_json::Value>> = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
