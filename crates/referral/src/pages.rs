@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Months, TimeDelta, Utc};
-use commission::{ClientStatus, Line, LineStatus, Reason, ReferralState, Statement, is_free_mail};
+use commission::{ClientStatus, Line, LineKind, LineStatus, Reason, ReferralState, Statement, is_free_mail};
 use serde::Deserialize;
 use wire::{
     Client, ClientDetail, Estimate, Funnel, MonthEarned, NextPayout, NextStep, NextStepKind, Overview, PartnerName,
@@ -215,9 +215,11 @@ fn months(lines: &[Line], now: DateTime<Utc>) -> Vec<MonthEarned> {
         .collect()
 }
 
-fn client_of(r: &ReferralState, statement: &Statement, now: DateTime<Utc>) -> Client {
+fn client_of(app: &App, r: &ReferralState, statement: &Statement, now: DateTime<Utc>) -> Client {
     let of_client = |l: &&Line| l.referral.as_ref() == Some(&r.referral);
     let earns = |l: &&Line| matches!(l.status, LineStatus::Vested | LineStatus::Pending | LineStatus::Held);
+    let of_rate = |l: &&Line| matches!(l.kind, LineKind::FirstYear | LineKind::Recurring);
+    let rates = statement.lines.iter().filter(of_client).filter(of_rate);
     let this_month = month(now);
     let name = match &r.client_email_domain {
         Some(domain) if !is_free_mail(domain) => domain.clone(),
@@ -230,6 +232,8 @@ fn client_of(r: &ReferralState, statement: &Statement, now: DateTime<Utc>) -> Cl
         status: r.status,
         annual_price_minor: r.annual_price_minor,
         tenure_month: r.tenure_month,
+        first_year_months: app.config.terms.versions().iter().find(|t| t.id == r.terms).map_or(0, |t| t.first_year_months),
+        rate: rates.max_by_key(|l| l.earned_at).and_then(|l| l.rate.clone()),
         turns_recurring_at: r.turns_recurring_at,
         vests_at: r.streak_vests_at,
         flags: r.flags.clone(),
@@ -251,7 +255,7 @@ pub(crate) async fn clients(State(app): State<App>, partner: Partner) -> Result<
     let now = app.host.now();
     let facts = journal::partner_facts(&app, &partner.code, None).await?;
     let statement = journal::statement(&app, &facts, &partner.code, journal::until(now))?;
-    Ok(Json(statement.referrals.iter().rev().map(|r| client_of(r, &statement, now)).collect()))
+    Ok(Json(statement.referrals.iter().rev().map(|r| client_of(&app, r, &statement, now)).collect()))
 }
 
 /// `GET /v1/clients/{referral}`.
@@ -264,7 +268,7 @@ pub(crate) async fn client(
     let facts = journal::partner_facts(&app, &partner.code, None).await?;
     let statement = journal::statement(&app, &facts, &partner.code, journal::until(now))?;
     let found = statement.referrals.iter().find(|r| r.referral == referral);
-    let client = found.map(|r| client_of(r, &statement, now)).ok_or_else(|| not_found("There is no such client."))?;
+    let client = found.map(|r| client_of(&app, r, &statement, now)).ok_or_else(|| not_found("There is no such client."))?;
     let lines = statement.lines.iter().rev().filter(|l| l.referral.as_ref() == Some(&referral)).cloned().collect();
     Ok(Json(ClientDetail { client, lines, touches: touches(&app, &partner.code, &referral).await? }))
 }

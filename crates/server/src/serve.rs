@@ -46,6 +46,9 @@ pub(crate) struct Serve {
     demo: bool,
 }
 
+/// Between two looks for events that were stored and not processed.
+const CATCH_UP: Duration = Duration::from_secs(30);
+
 /// The address of finance in a demo.
 const DEMO_FINANCE: &str = "finance@aikit.example";
 
@@ -125,6 +128,8 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
         tracing::info!(left, "processed events that an earlier stop had left");
     }
 
+    tokio::spawn(catch_up(app.clone()));
+
     let mut router = referral::router(app.clone());
     if options.demo {
         let follow = Follow { host, network, stripe_api: app.config.stripe_api.clone() };
@@ -179,6 +184,16 @@ async fn page_headers(request: Request, next: Next) -> Response {
     let kept = if hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
     response
+}
+
+/// An event is processed as soon as it is stored. One that a fault kept from it is tried again here.
+async fn catch_up(app: App) {
+    loop {
+        tokio::time::sleep(CATCH_UP).await;
+        if let Err(error) = referral::process_received(&app).await {
+            tracing::error!(%error, "stored events wait to be processed");
+        }
+    }
 }
 
 struct Follow {

@@ -186,6 +186,10 @@ pub struct Client {
     pub annual_price_minor: i64,
     /// Month of tenure, from 1.
     pub tenure_month: Option<u32>,
+    /// How many months earn at the first-year rate.
+    pub first_year_months: u32,
+    /// Rate of its newest invoice as a decimal string, `0.20`, a volume bonus not included.
+    pub rate: Option<String>,
     /// When its commission turns from the first-year to the recurring rate.
     pub turns_recurring_at: Option<DateTime<Utc>>,
     /// When its running streak vests, or did.

@@ -86,7 +86,7 @@ async fn every_answer_has_its_outcome() {
     ];
     for (answer, state, creates, stopped) in table {
         let world = World::new(1);
-        world.lock().create_faults.push_back(Fault::Answer(answer.clone()));
+        world.plan("create", [Fault::Answer(answer.clone())]);
         let report = pass(&world).await;
         assert_eq!((world.state(0), world.creates()), (state, creates), "{answer:?}");
         let expected = match state {
@@ -106,7 +106,7 @@ async fn every_answer_has_its_outcome() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_was_lost_is_found_and_not_sent_again() {
     let world = World::new(1);
-    world.lock().create_faults.push_back(Fault::LostAfter);
+    world.plan("create", [Fault::LostAfter]);
     assert_eq!(pass(&world).await.paid, 1);
     assert_eq!(world.creates(), 1, "the second look found the transfer");
 }
@@ -115,7 +115,7 @@ async fn an_answer_that_was_lost_is_found_and_not_sent_again() {
 async fn a_stop_spares_the_rest_of_the_run() {
     for answer in [Answer::Unauthorized, refusal("balance_insufficient")] {
         let world = World::new(500);
-        world.lock().create_faults.push_back(Fault::Answer(answer));
+        world.plan("create", [Fault::Answer(answer)]);
         let report = pass(&world).await;
         assert!(matches!(report.stopped, Some(Stop::Stripe { .. })));
         assert!(world.creates() <= 12, "only what was on its way already: {}", world.creates());
@@ -125,7 +125,7 @@ async fn a_stop_spares_the_rest_of_the_run() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_does_not_leave_a_whole_run_to_a_person() {
     let world = World::new(200);
-    world.lock().create_faults.extend(vec![Fault::Answer(Answer::ServerError { status: 503 }); 200]);
+    world.plan("create", vec![Fault::Answer(Answer::ServerError { status: 503 }); 200]);
     let report = pass(&world).await;
     assert_eq!(report.stopped, Some(Stop::StripeSilent));
     assert!((12..=24).contains(&world.creates()), "{}", world.creates());
@@ -207,12 +207,11 @@ async fn a_slow_intent_is_not_followed_by_a_send() {
     assert_eq!(world.lock().entries[&World::item(0)].record.attempts.len(), 1);
 }
 
-/// Claim, list and observe go well, and then it is not certain that the intent is recorded.
 #[tokio::test(start_paused = true)]
 async fn an_intent_that_is_not_certain_is_not_followed_by_a_send() {
     for fault in [Fault::LostBefore, Fault::LostAfter] {
         let world = World::new(1);
-        world.lock().faults.extend([Fault::None, Fault::None, Fault::None, fault.clone()]);
+        world.plan("intent", [fault.clone()]);
         assert_eq!(pass(&world).await.paid, 1);
         let kinds: Vec<bool> = world.lock().calls.iter().map(|c| c.create).collect();
         assert_eq!((kinds, world.broken()), (vec![false, false, true], None), "{fault:?}: it looks again first");
@@ -222,7 +221,7 @@ async fn an_intent_that_is_not_certain_is_not_followed_by_a_send() {
 #[tokio::test(start_paused = true)]
 async fn a_key_that_may_not_look_ends_the_run() {
     let world = World::new(50);
-    world.lock().faults.extend([Fault::None, Fault::Answer(Answer::Unauthorized)]);
+    world.plan("list", [Fault::Answer(Answer::Unauthorized)]);
     let report = pass(&world).await;
     assert!(matches!(report.stopped, Some(Stop::Stripe { .. })), "{report:?}");
     assert!(world.creates() <= 12, "{}", world.creates());
@@ -230,20 +229,19 @@ async fn a_key_that_may_not_look_ends_the_run() {
 
 #[tokio::test(start_paused = true)]
 async fn an_item_that_comes_back_at_once_waits_for_the_next_pass() {
-    let world = World::new(2);
-    world.lock().forgets_leases = true;
-    world.lock().create_faults.extend(vec![Fault::Answer(Answer::ServerError { status: 500 }); 2]);
+    let world = World::new(150);
+    world.lock().frees_settled = true;
+    world.plan("create", vec![Fault::Answer(Answer::ServerError { status: 500 }); 2]);
     let report = pass(&world).await;
-    assert_eq!((report.unknown, report.review, world.creates()), (2, 0, 2));
+    assert_eq!((report.paid, report.unknown, report.review, world.creates()), (148, 2, 0, 150));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_settlement_is_repeated_until_the_api_is_back() {
     let world = World::new(1);
-    // Claim, list, observe, intent and create go well; then the API is away for ten calls.
-    world.lock().faults.extend(vec![Fault::None; 5]);
-    world.lock().faults.extend(vec![Fault::LostBefore; 10]);
+    world.plan("settle", vec![Fault::LostBefore; 10]);
     assert_eq!(pass(&world).await, Report { paid: 1, amount_minor: 10_000, open: 1, ..Report::default() });
+    assert_eq!(world.creates(), 1);
 }
 
 /// Every second holds at most 15 calls of a kind, at most 6 are in flight, and the pace itself is reached.
@@ -278,7 +276,7 @@ async fn a_slow_stripe_has_six_calls_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn slows_down_when_stripe_is_busy() {
     let world = World::new(300);
-    world.lock().create_faults.extend([Fault::None, Fault::None, Fault::Answer(Answer::Busy)]);
+    world.plan("create", [Fault::None, Fault::None, Fault::Answer(Answer::Busy)]);
     assert_eq!(pass(&world).await.paid, 300);
     let inner = world.lock();
     let creates: Vec<Instant> = inner.calls.iter().filter(|c| c.create).map(|c| c.at).collect();

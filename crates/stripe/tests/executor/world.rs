@@ -63,10 +63,10 @@ pub(crate) struct Inner {
     pub(crate) transfers: Vec<(String, Transfer)>,
     pub(crate) keys: HashMap<String, (DateTime<Utc>, Answer)>,
     scheduled: Vec<(DateTime<Utc>, String, TransferParams)>,
-    /// For the next calls, whichever they are.
+    /// For the next calls of a name: claim, observe, intent, settle, list, create.
+    pub(crate) planned: HashMap<&'static str, VecDeque<Fault>>,
+    /// For the next calls for which nothing is planned.
     pub(crate) faults: VecDeque<Fault>,
-    /// For the next creates only.
-    pub(crate) create_faults: VecDeque<Fault>,
     pub(crate) calls: Vec<Call>,
     pub(crate) in_flight: u32,
     pub(crate) most_in_flight: u32,
@@ -74,8 +74,8 @@ pub(crate) struct Inner {
     pub(crate) intents: u32,
     /// Creates under a key that the ledger had no intent for.
     pub(crate) unrecorded: u32,
-    /// Items are handed out although they are under lease.
-    pub(crate) forgets_leases: bool,
+    /// A settlement ends the lease.
+    pub(crate) frees_settled: bool,
     pub(crate) grant_calls: u32,
     pub(crate) stopped: bool,
     pub(crate) latency: Duration,
@@ -123,15 +123,15 @@ impl World {
             transfers: Vec::new(),
             keys: HashMap::new(),
             scheduled: Vec::new(),
+            planned: HashMap::new(),
             faults: VecDeque::new(),
-            create_faults: VecDeque::new(),
             calls: Vec::new(),
             in_flight: 0,
             most_in_flight: 0,
             posted: Vec::new(),
             intents: 0,
             unrecorded: 0,
-            forgets_leases: false,
+            frees_settled: false,
             grant_calls: 0,
             stopped: false,
             latency: Duration::from_millis(20),
@@ -184,10 +184,11 @@ impl World {
     /// Does a ledger's work between the faults that are planned for it.
     async fn ledger<A>(
         &self,
+        call: &'static str,
         act: impl FnOnce(&mut Inner, DateTime<Utc>) -> Result<A, LedgerError>,
     ) -> Result<A, LedgerError> {
         let lost = || LedgerError::Unreachable { reason: "it was planned".into() };
-        let fault = self.lock().faults.pop_front().unwrap_or(Fault::None);
+        let fault = self.fault(call);
         match fault {
             Fault::LostBefore => return Err(lost()),
             Fault::CrashBefore => return self.crash().await,
@@ -199,6 +200,17 @@ impl World {
             Fault::CrashAfter => self.crash().await,
             _ => done,
         }
+    }
+
+    fn fault(&self, call: &'static str) -> Fault {
+        let mut inner = self.lock();
+        let planned = inner.planned.get_mut(call).and_then(VecDeque::pop_front);
+        planned.or_else(|| inner.faults.pop_front()).unwrap_or(Fault::None)
+    }
+
+    /// Plans faults for the next calls of a name.
+    pub(crate) fn plan(&self, call: &'static str, faults: impl IntoIterator<Item = Fault>) {
+        self.lock().planned.entry(call).or_default().extend(faults);
     }
 
     async fn crash<A>(&self) -> A {
@@ -297,17 +309,16 @@ impl Ledger for World {
     }
 
     async fn claim(&self, _: &str, claim: &ClaimItems) -> Result<Claimed, LedgerError> {
-        self.ledger(|inner, now| {
+        self.ledger("claim", |inner, now| {
             if inner.stopped {
                 return Err(refused(ErrorCode::Conflict));
             }
-            let forgets_leases = inner.forgets_leases;
             let open = inner.entries.values().filter(|e| !e.record.state.is_final()).count();
             let items = inner
                 .entries
                 .iter_mut()
                 .filter(|(_, e)| matches!(e.record.state, State::Queued | State::Sending | State::Unknown))
-                .filter(|(_, e)| !e.record.held && (forgets_leases || e.leased_until <= now))
+                .filter(|(_, e)| !e.record.held && e.leased_until <= now)
                 .take(claim.limit as usize)
                 .map(|(item, e)| {
                     e.fence += 1;
@@ -323,7 +334,7 @@ impl Ledger for World {
     }
 
     async fn observe(&self, item: &str, seen: &Observe) -> Result<Observed, LedgerError> {
-        self.ledger(|inner, now| {
+        self.ledger("observe", |inner, now| {
             inner.leased(item, seen.fence, now)?;
             let (decision, _) = inner.decide(item, Event::Observed { transfers: seen.transfers.clone(), now })?;
             let version = inner.entries[item].version;
@@ -339,7 +350,7 @@ impl Ledger for World {
     async fn intent(&self, item: &str, intent: &RecordIntent) -> Result<Intent, LedgerError> {
         let latency = self.lock().intent_latency;
         sleep(latency).await;
-        self.ledger(|inner, now| {
+        self.ledger("intent", |inner, now| {
             if inner.leased(item, intent.fence, now)?.version != intent.version {
                 return Err(refused(ErrorCode::Changed));
             }
@@ -355,9 +366,11 @@ impl Ledger for World {
     }
 
     async fn settle(&self, item: &str, settle: &Settle) -> Result<Settled, LedgerError> {
-        self.ledger(|inner, _| {
+        self.ledger("settle", |inner, now| {
             let event = Event::Answered { attempt: settle.attempt, answer: settle.answer.clone() };
             let (_, stop) = inner.decide(item, event)?;
+            let frees_settled = inner.frees_settled;
+            inner.entries.get_mut(item).filter(|_| frees_settled).into_iter().for_each(|e| e.leased_until = now);
             Ok(Settled { state: inner.entries[item].record.state, stop })
         })
         .await
@@ -371,7 +384,7 @@ impl Transfers for World {
 
     async fn list(&self, transfer_group: &str) -> Result<Vec<Transfer>, StripeError> {
         let _arrived = self.arrive(false).await;
-        let fault = self.lock().faults.pop_front().unwrap_or(Fault::None);
+        let fault = self.fault("list");
         match fault {
             Fault::CrashBefore | Fault::CrashAfter => self.crash().await,
             Fault::LostBefore | Fault::LostAfter | Fault::NotSent => {
@@ -396,10 +409,7 @@ impl Transfers for World {
             return Err(late());
         }
         let _arrived = self.arrive(true).await;
-        let fault = {
-            let mut inner = self.lock();
-            inner.create_faults.pop_front().or_else(|| inner.faults.pop_front()).unwrap_or(Fault::None)
-        };
+        let fault = self.fault("create");
         match fault {
             Fault::CrashBefore => return self.crash().await,
             Fault::NotSent => return Err(late()),

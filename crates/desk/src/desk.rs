@@ -1,0 +1,191 @@
+//! The door for a window: one command in, one answer or one error out.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use url::Url;
+use wire::{Account, Call, ErrorBody, ErrorCode, Method};
+
+use crate::account::KnownAccounts;
+use crate::api::{Answered, Api, Failure};
+use crate::cache::{Cache, Key};
+use crate::clock;
+use crate::config::{Config, StartError};
+use crate::keychain::{Keychain, SecretStore};
+use crate::links::may_open;
+use crate::natives::{self, HostInfo, Nothing, OpenUrl, SignIn, SignInDemo};
+use crate::request::{Request, canonical};
+use crate::session::{Sessions, cannot_act, cannot_read};
+
+/// Shows an address in the person's browser; an error says why not, in a few words.
+pub type Opener = Box<dyn Fn(&Url) -> Result<(), String> + Send + Sync>;
+
+/// What the shell around the desk offers.
+pub struct Host {
+    /// Version of the app.
+    pub version: String,
+    /// The way to the browser.
+    pub open: Opener,
+}
+
+/// The answer of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// As the API gave it.
+    pub data: Value,
+    /// The API's own time of it.
+    pub as_of: DateTime<Utc>,
+    /// It is a copy from an earlier day or minute, because the API is out of reach.
+    pub saved: bool,
+}
+
+/// The desktop app behind its window.
+pub struct Desk {
+    sessions: Sessions,
+    host: Host,
+    /// Held for as long as the app runs.
+    _lock: File,
+}
+
+impl Desk {
+    /// Takes the data folder, which is made when needed, and opens the saved answers. Nothing is sent yet.
+    ///
+    /// Fails when another window has the folder, and when its files cannot be used.
+    pub fn open(config: Config, host: Host, secrets: Arc<dyn SecretStore>) -> Result<Self, StartError> {
+        let lock = lock(&config.data)?;
+        let cache = Cache::open(&config.data, clock::now())?;
+        let known = KnownAccounts::in_folder(&config.data);
+        let sessions = Sessions::new(Api::new(config)?, Keychain::new(secrets), cache, known);
+        Ok(Self { sessions, host, _lock: lock })
+    }
+
+    /// Does what a page asks: one of the app's own commands ([`crate::NATIVES`]), which answers as it declares, or a
+    /// call of the API ([`wire::CALLS`]), which answers an [`Answer`].
+    pub async fn dispatch(&self, cmd: &str, args: Value) -> Result<Value, ErrorBody> {
+        if let Some(answer) = natives::dispatch(self, cmd, &args).await {
+            return answer;
+        }
+        let Some(call) = Call::find(cmd) else {
+            let message = format!("The page asked for `{cmd}`, which this app does not know. Update the app.");
+            return Err(ErrorBody { code: ErrorCode::NotFound, message });
+        };
+        natives::to_value(&self.call(call, &args).await?)
+    }
+
+    async fn call(&self, call: &'static Call, args: &Value) -> Result<Answer, ErrorBody> {
+        let request = Request::of(&self.sessions.api.config.api, call, args)?;
+        match call.method {
+            Method::Get => self.read(call, &request, args).await,
+            Method::Post => match self.sessions.send(&request, self.sessions.pass().await.as_ref()).await {
+                Ok(answered) => Ok(live(answered)),
+                Err(Failure::Refused(error)) => Err(error),
+                Err(Failure::Away(away)) => Err(cannot_act(&self.sessions.api, away)),
+            },
+        }
+    }
+
+    /// Reads from the API, and from what was saved when that is out of reach.
+    async fn read(&self, call: &'static Call, request: &Request, args: &Value) -> Result<Answer, ErrorBody> {
+        let pass = self.sessions.pass().await;
+        // Answers are saved for the person who asked, and for nobody when nobody is signed in.
+        let key = pass.as_ref().map(|p| Key { account: p.name.clone(), call: call.name, args: canonical(args) });
+        match (self.sessions.send(request, pass.as_ref()).await, key) {
+            (Ok(answered), key) => {
+                // An answer that does not say of when it is may be shown, but not kept.
+                if let (Some(key), Some(as_of)) = (key, answered.as_of) {
+                    self.sessions.change_saved(&key, |cache| cache.save(&key, &answered.data, as_of)).await;
+                }
+                Ok(live(answered))
+            }
+            (Err(Failure::Refused(error)), key) => {
+                // What the person may not see any more must not come back when the network goes.
+                if let (Some(key), ErrorCode::Forbidden | ErrorCode::NotFound) = (key, error.code) {
+                    self.sessions.change_saved(&key, |cache| cache.drop_answer(&key)).await;
+                }
+                Err(error)
+            }
+            (Err(Failure::Away(away)), key) => match key.and_then(|key| self.sessions.cache.find(&key)) {
+                Some(saved) => Ok(Answer { data: saved.data, as_of: saved.as_of, saved: true }),
+                None => Err(cannot_read(&self.sessions.api, &away)),
+            },
+        }
+    }
+
+    pub(crate) async fn resume(&self, _: Nothing) -> Result<Option<Account>, ErrorBody> {
+        Ok(self.sessions.resume().await)
+    }
+
+    pub(crate) async fn sign_in(&self, by: SignIn) -> Result<Account, ErrorBody> {
+        self.signed_in(self.sessions.sign_in(&by.email, &by.code).await)
+    }
+
+    pub(crate) async fn sign_in_demo(&self, by: SignInDemo) -> Result<Account, ErrorBody> {
+        self.signed_in(self.sessions.sign_in_demo(&by.person).await)
+    }
+
+    fn signed_in(&self, result: Result<Account, Failure>) -> Result<Account, ErrorBody> {
+        result.map_err(|failure| match failure {
+            Failure::Refused(error) => error,
+            Failure::Away(away) => cannot_act(&self.sessions.api, away),
+        })
+    }
+
+    pub(crate) async fn sign_out(&self, _: Nothing) -> Result<(), ErrorBody> {
+        self.sessions.sign_out().await;
+        Ok(())
+    }
+
+    pub(crate) async fn open_url(&self, what: OpenUrl) -> Result<(), ErrorBody> {
+        let url = may_open(&self.sessions.api.config.api, &what.url)?;
+        (self.host.open)(&url).map_err(|why| {
+            let message = format!("No browser could be opened ({why}). Copy the address and open it yourself: {url}");
+            ErrorBody { code: ErrorCode::Unavailable, message }
+        })
+    }
+
+    pub(crate) async fn banner(&self, _: Nothing) -> Result<Option<String>, ErrorBody> {
+        self.sessions.keychain.probe().await;
+        let keychain = self.sessions.keychain.fault().map(|why| {
+            format!("A sign-in is kept for this session only: the keychain of this computer cannot be used ({why}).")
+        });
+        let aside = self.sessions.cache.set_aside.as_ref().filter(|path| path.exists()).map(|path| {
+            format!(
+                "The saved copies could not be read and were set aside as {}; pages are saved again as you open them.",
+                path.display()
+            )
+        });
+        let trouble = self.sessions.trouble().map(|what| {
+            format!("Pages cannot be saved on this computer ({what}). Check the free space and the rights of the data folder.")
+        });
+        let lines: Vec<String> = [keychain, aside, trouble].into_iter().flatten().collect();
+        Ok((!lines.is_empty()).then(|| lines.join(" ")))
+    }
+
+    pub(crate) async fn host(&self, _: Nothing) -> Result<HostInfo, ErrorBody> {
+        Ok(HostInfo { version: self.host.version.clone(), api: self.sessions.api.config.origin() })
+    }
+}
+
+fn live(answered: Answered) -> Answer {
+    Answer { data: answered.data, as_of: answered.as_of.unwrap_or_else(clock::now), saved: false }
+}
+
+/// Makes the folder, for this person alone, and takes its lock.
+fn lock(folder: &Path) -> Result<File, StartError> {
+    let files = |error: std::io::Error| StartError::Files { path: folder.to_owned(), problem: error.to_string() };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(files)?;
+    let lock = File::create(folder.join("desk.lock")).map_err(files)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::AlreadyOpen(folder.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(files(error)),
+    }
+}

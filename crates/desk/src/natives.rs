@@ -1,0 +1,133 @@
+//! The table of the app's own commands: what a window can ask for that is not a call of the API.
+
+use std::fmt::Write as _;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ts_rs::{Config, TS};
+use wire::{Account, ErrorBody, ErrorCode};
+
+use crate::desk::Desk;
+
+/// One of the app's own commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Native {
+    /// Name, as the page says it.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub doc: &'static str,
+}
+
+macro_rules! natives {
+    ($( #[doc = $doc:literal] $name:ident ($args:ty) -> $answer:ty = $run:ident; )*) => {
+        /// Every command of the app's own.
+        pub const NATIVES: &[Native] = &[ $( Native { name: stringify!($name), doc: $doc.trim_ascii() }, )* ];
+
+        /// Runs the command of that name; `None` when there is none.
+        pub(crate) async fn dispatch(desk: &Desk, cmd: &str, args: &Value) -> Option<Result<Value, ErrorBody>> {
+            match cmd {
+                $( stringify!($name) => Some(async {
+                    let answer: $answer = desk.$run(from_value::<$args>(cmd, args)?).await?;
+                    to_value(&answer)
+                }.await), )*
+                _ => None,
+            }
+        }
+
+        fn signatures(config: &Config) -> Vec<(String, String)> {
+            vec![ $( (<$args as TS>::name(config), <$answer as TS>::name(config)), )* ]
+        }
+    };
+}
+
+natives! {
+    /// Who is signed in; the account as it was last seen when the API is out of reach.
+    resume(Nothing) -> Option<Account> = resume;
+    /// Sign in with the code that came by e-mail.
+    sign_in(SignIn) -> Account = sign_in;
+    /// Sign in as one of the demo's people.
+    sign_in_demo(SignInDemo) -> Account = sign_in_demo;
+    /// Sign out, and delete what was saved for the account.
+    sign_out(Nothing) -> () = sign_out;
+    /// Show an address in the browser.
+    open(OpenUrl) -> () = open_url;
+    /// What the person should know about this computer, such as a keychain that is missing.
+    banner(Nothing) -> Option<String> = banner;
+    /// What app this is.
+    host(Nothing) -> HostInfo = host;
+}
+
+/// No arguments.
+#[derive(Debug, Default, Deserialize, TS)]
+pub(crate) struct Nothing {}
+
+/// Arguments of `sign_in`.
+#[derive(Deserialize, TS)]
+pub struct SignIn {
+    /// Address of the person.
+    pub email: String,
+    /// The six digits.
+    pub code: String,
+}
+
+/// Arguments of `sign_in_demo`.
+#[derive(Debug, Deserialize, TS)]
+pub struct SignInDemo {
+    /// Id from the call `demo_people`.
+    pub person: String,
+}
+
+/// Arguments of `open`.
+#[derive(Debug, Deserialize, TS)]
+pub struct OpenUrl {
+    /// A whole address.
+    pub url: String,
+}
+
+/// Answer of `host`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct HostInfo {
+    /// Version of the app.
+    pub version: String,
+    /// Address of the API.
+    pub api: String,
+}
+
+fn from_value<T: DeserializeOwned>(cmd: &str, args: &Value) -> Result<T, ErrorBody> {
+    let args = if args.is_null() { Value::Object(serde_json::Map::new()) } else { args.clone() };
+    // The parser's own message would quote what was typed.
+    serde_json::from_value(args).map_err(|_| {
+        let message = format!("The page asked for `{cmd}` with arguments that it does not take.");
+        ErrorBody { code: ErrorCode::Invalid, message }
+    })
+}
+
+/// An answer as JSON.
+pub(crate) fn to_value<T: Serialize>(answer: &T) -> Result<Value, ErrorBody> {
+    serde_json::to_value(answer).map_err(|error| {
+        let message = format!("The answer could not be passed on to the page: {error}.");
+        ErrorBody { code: ErrorCode::Unavailable, message }
+    })
+}
+
+/// The TypeScript of the table: the type `Natives`, arguments and answer by name. It takes `Account` from the module
+/// `bindings`, which is the TypeScript of the calls.
+pub fn typescript(bindings: &str) -> String {
+    let config = Config::new().with_large_int("number");
+    let mut out = format!(
+        "// Generated from crates/desk by `./dev gen`. Do not edit.\n\nimport type {{ Account }} from '{bindings}';\n\n"
+    );
+    for declaration in
+        [SignIn::decl(&config), SignInDemo::decl(&config), OpenUrl::decl(&config), HostInfo::decl(&config)]
+    {
+        let _ = writeln!(out, "export {declaration}\n");
+    }
+    out.push_str("/** Arguments and answer of every command of the desktop app's own. */\nexport type Natives = {\n");
+    for (native, (args, answer)) in NATIVES.iter().zip(signatures(&config)) {
+        let args = if args == "Nothing" { "Record<string, never>" } else { &args };
+        let _ = writeln!(out, "  /** {} */\n  {}: {{ args: {args}; answer: {answer} }};", native.doc, native.name);
+    }
+    out.push_str("};\n");
+    out
+}
