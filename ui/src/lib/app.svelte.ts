@@ -1,0 +1,75 @@
+import { getContext, setContext } from 'svelte';
+import { toast } from 'svelte-sonner';
+import { type AnswerOf, type Args, type Backend, type CallName, type Overview, toCallError } from './backend';
+import { copyText } from './copy';
+import { Queries, type Query } from './query.svelte';
+import { href, parseRoute, type Route } from './route';
+import { Session } from './session.svelte';
+
+/** What every page can reach: the session, what was asked, and where the person is. */
+export class App {
+  readonly session: Session;
+  readonly #queries = new Queries();
+  route = $state.raw<Route>(parseRoute(location.hash));
+
+  constructor(backend: Backend) {
+    this.session = new Session(backend, () => this.#queries.clear());
+    window.addEventListener('hashchange', () => {
+      this.route = parseRoute(location.hash);
+    });
+  }
+
+  query<N extends CallName>(name: N, args: Args<N>): Query<AnswerOf<N>> {
+    return this.#queries.of(this.session, name, args);
+  }
+
+  go(route: Route): void {
+    location.hash = href(route);
+  }
+
+  /** Signs out. Whoever is next begins at a page of their own. */
+  async signOut(): Promise<void> {
+    try {
+      await this.session.signOut();
+    } catch {
+      toast.error('This page is signed out, but AIKit could not be reached to end the session. Sign in and out again later.');
+    }
+    this.go({ page: 'sign-in' });
+  }
+
+  /** Copies the agency's main link and says so. */
+  async copyMainLink(): Promise<void> {
+    const overview: Query<Overview> = this.query('overview', {});
+    if (overview.data === null) await overview.reload();
+    if (overview.data === null) {
+      toast.error(overview.error?.message ?? 'Your link is not known yet.');
+      return;
+    }
+    await this.copy(overview.data.link_url, 'Your link is copied.');
+  }
+
+  async copy(text: string, said: string): Promise<void> {
+    if (await copyText(text)) toast.success(said);
+    else toast.error('The clipboard is closed to this page. Select the text and copy it by hand.');
+  }
+
+  /** Asks for a fresh onboarding address and leads on to Stripe. */
+  async continueToStripe(): Promise<void> {
+    try {
+      const { data } = await this.session.act(() => this.session.backend.call('onboarding_link', {}));
+      await this.session.backend.open(data.url);
+    } catch (caught) {
+      toast.error(toCallError(caught).message);
+    }
+  }
+}
+
+const KEY = Symbol('app');
+
+export function provideApp(app: App): void {
+  setContext(KEY, app);
+}
+
+export function useApp(): App {
+  return getContext<App>(KEY);
+}

@@ -1,0 +1,69 @@
+import type { Account, Calls, ErrorCode } from './bindings';
+
+export type CallName = keyof Calls;
+export type Args<N extends CallName> = Calls[N]['args'];
+export type AnswerOf<N extends CallName> = Calls[N]['answer'];
+
+/** What a call brought, and how old it is. */
+export type Answer<T> = {
+  data: T;
+  /** The API's own time when it was computed, RFC 3339. */
+  as_of: string;
+  /** True when the API was out of reach and this is the copy kept on this computer. */
+  saved: boolean;
+};
+
+/** The one door to whatever the pages run in. */
+export interface Backend {
+  readonly host: 'browser' | 'desktop';
+  /** Makes one call of the table. Rejects with a `CallError`. */
+  call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>>;
+  /** Who is signed in from before; `null` when nobody is. */
+  resume(): Promise<Account | null>;
+  /** Exchanges the code of an e-mail for a session. */
+  signIn(who: { email: string; code: string }): Promise<Account>;
+  /** Signs in as one of the demo's people. */
+  signInDemo(person: string): Promise<Account>;
+  /** Ends the session, here and at the API where it can be reached. */
+  signOut(): Promise<void>;
+  /** Opens an address outside the app. */
+  open(url: string): Promise<void>;
+  /** What the person must know about this host at all times, in a sentence; `null` when there is nothing. */
+  banner(): Promise<string | null>;
+}
+
+/** A refused or failed call. The message is written for the person who reads it. */
+export class CallError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string) {
+    super(message);
+    this.name = 'CallError';
+    this.code = code;
+  }
+}
+
+const CODES: Record<ErrorCode, true> = {
+  invalid: true,
+  signed_out: true,
+  step_up: true,
+  forbidden: true,
+  not_found: true,
+  changed: true,
+  conflict: true,
+  too_many: true,
+  unavailable: true,
+  offline: true,
+};
+
+/** Reads an error body from outside; anything else becomes `unavailable`. */
+export function toCallError(value: unknown): CallError {
+  if (value instanceof CallError) return value;
+  if (typeof value === 'object' && value !== null && 'code' in value && 'message' in value) {
+    const { code, message } = value;
+    if (typeof code === 'string' && code in CODES && typeof message === 'string') {
+      return new CallError(code as ErrorCode, message);
+    }
+  }
+  return new CallError('unavailable', 'The answer could not be read. Try again in a moment.');
+}

@@ -1,0 +1,1186 @@
+// Generated from crates/wire by `./dev gen`. Do not edit.
+
+/**
+ * Who is signed in.
+ */
+export type Account = { 
+/**
+ * Id of the person.
+ */
+user: string, 
+/**
+ * Address that signed in.
+ */
+email: string, 
+/**
+ * What the person may do.
+ */
+role: Role, 
+/**
+ * The agency, for owners and members.
+ */
+partner: PartnerName | null, 
+/**
+ * When the person last proved who they are.
+ */
+auth_at: string, };
+
+/**
+ * One approval of a seal.
+ */
+export type Approval = { 
+/**
+ * Address of the approver.
+ */
+by: string, 
+/**
+ * When.
+ */
+at: string, };
+
+/**
+ * `POST /v1/runs/{run}/approve`: needs a fresh sign-in.
+ */
+export type ApproveRun = { 
+/**
+ * The seal that is approved.
+ */
+run_hash: string, 
+/**
+ * Its version.
+ */
+version: number, 
+/**
+ * The total, typed by the approver.
+ */
+typed_total_minor: number, };
+
+/**
+ * A referred client, as its agency sees it.
+ */
+export type Client = { 
+/**
+ * Id of the referral.
+ */
+referral: string, 
+/**
+ * Domain of the client's business address, or a neutral name where it is a free mailbox.
+ */
+name: string, 
+/**
+ * When it signed up.
+ */
+signed_up_at: string, 
+/**
+ * Where it stands.
+ */
+status: ClientStatus, 
+/**
+ * Annualised price of its live subscriptions.
+ */
+annual_price_minor: number, 
+/**
+ * Month of tenure, from 1.
+ */
+tenure_month: number | null, 
+/**
+ * How many months earn at the first-year rate.
+ */
+first_year_months: number, 
+/**
+ * Rate of its newest invoice as a decimal string, `0.20`, a volume bonus not included.
+ */
+rate: string | null, 
+/**
+ * When its commission turns from the first-year to the recurring rate.
+ */
+turns_recurring_at: string | null, 
+/**
+ * When its running streak vests, or did.
+ */
+vests_at: string | null, 
+/**
+ * Review flags.
+ */
+flags: Array<Flag>, 
+/**
+ * Waits for a person's decision.
+ */
+under_review: boolean, 
+/**
+ * Earned in the running month.
+ */
+this_month_minor: number, 
+/**
+ * Earned over all time.
+ */
+earned_minor: number, };
+
+/**
+ * `GET /v1/clients/{referral}`: a client and the reason of every cent.
+ */
+export type ClientDetail = { 
+/**
+ * The client.
+ */
+client: Client, 
+/**
+ * Its lines, the newest first; each has a `why`.
+ */
+lines: Array<Line>, 
+/**
+ * What led to the credit, the oldest first.
+ */
+touches: Array<Touch>, };
+
+/**
+ * Where a client stands.
+ */
+export type ClientStatus = "signed_up" | "trial" | "active" | "canceled";
+
+/**
+ * The code is on its way, if the address is known.
+ */
+export type CodeRequested = { 
+/**
+ * Seconds for which the code is good.
+ */
+expires_in_s: number, };
+
+/**
+ * `POST /v1/links`: make a link. The id is the caller's (UUID), so that a repeated call makes one link.
+ */
+export type CreateLink = { 
+/**
+ * UUID made by the caller.
+ */
+id: string, 
+/**
+ * Campaign name, for the partner's own order; may be empty.
+ */
+campaign: string, 
+/**
+ * Path on AIKit's site, `/pricing`; `/` for the home page.
+ */
+path: string, 
+/**
+ * UTM parameters to pass on.
+ */
+utm: Utm, };
+
+/**
+ * `GET /v1/terms/current`.
+ */
+export type CurrentTerms = { 
+/**
+ * Version to send as `accept_terms`.
+ */
+version: string, 
+/**
+ * In force from.
+ */
+from: string, 
+/**
+ * The agreement.
+ */
+text: string, 
+/**
+ * What a partner says to clients, per the FTC's guides.
+ */
+disclosure: string, };
+
+/**
+ * One of the demo's people.
+ */
+export type DemoPerson = { 
+/**
+ * Id for `start_demo_session`.
+ */
+person: string, 
+/**
+ * Agency or department.
+ */
+name: string, 
+/**
+ * Role of this person.
+ */
+role: Role, 
+/**
+ * What there is to see, in a few words.
+ */
+about: string, };
+
+/**
+ * `POST /v1/runs`: draft the run of a month.
+ */
+export type DraftRun = { 
+/**
+ * The month to close, `2026-10`; it must have ended.
+ */
+period: string, };
+
+/**
+ * The body of every answer that is not a success.
+ */
+export type ErrorBody = { 
+/**
+ * What a program may branch on.
+ */
+code: ErrorCode, 
+/**
+ * What happened, to what, and what to do, for the person who reads it.
+ */
+message: string, };
+
+/**
+ * Why a call was refused. A variant exists only where someone branches on it.
+ */
+export type ErrorCode = "invalid" | "signed_out" | "step_up" | "forbidden" | "not_found" | "changed" | "conflict" | "too_many" | "unavailable" | "offline";
+
+/**
+ * What a month's lines add up to, by status.
+ */
+export type Estimate = { 
+/**
+ * Vested + pending + held.
+ */
+total_minor: number, 
+/**
+ * Already due.
+ */
+vested_minor: number, 
+/**
+ * Waits for the client's sixty days.
+ */
+pending_minor: number, 
+/**
+ * When the first of the pending lines vests.
+ */
+pending_from: string | null, 
+/**
+ * Waits for a decision.
+ */
+held_minor: number, 
+/**
+ * For what, in words.
+ */
+held_reason: string | null, };
+
+/**
+ * What makes a referral worth a look (docs/rules.md §3).
+ */
+export type Flag = "self_referral" | "burst";
+
+/**
+ * From clicks to money.
+ */
+export type Funnel = { 
+/**
+ * Clicks by people, in the last 90 days.
+ */
+clicks: number, 
+/**
+ * Sign-ups in the last 90 days.
+ */
+signups: number, 
+/**
+ * Clients with a live subscription now.
+ */
+paying: number, };
+
+/**
+ * A send grant as finance sees it.
+ */
+export type GrantState = { 
+/**
+ * Until when it is good.
+ */
+expires_at: string, 
+/**
+ * When an executor last claimed under it; `null` while it waits for one.
+ */
+executor_seen_at: string | null, };
+
+/**
+ * `POST /v1/partners`: an agency joins.
+ */
+export type JoinPartner = { 
+/**
+ * Name of the agency, 1 to 200 characters.
+ */
+agency_name: string, 
+/**
+ * Address of the owner; signs in with it.
+ */
+email: string, 
+/**
+ * The agency's website.
+ */
+website: string, 
+/**
+ * ISO 3166-1 alpha-2; fixed from here on.
+ */
+country: string, 
+/**
+ * Version of the terms that were shown and accepted.
+ */
+accept_terms: string, };
+
+/**
+ * The agency has joined.
+ */
+export type Joined = { 
+/**
+ * `PARTNER_XXXXXXXX`.
+ */
+partner_code: string, 
+/**
+ * Our own one-time address that leads on to Stripe.
+ */
+onboarding_url: string, 
+/**
+ * Said when the country cannot be paid yet.
+ */
+notice?: string, };
+
+/**
+ * Where the refresh token is kept.
+ */
+export type Keep = "cookie" | "token";
+
+/**
+ * One amount that was earned or taken back, with everything that says why.
+ */
+export type Line = { 
+/**
+ * Made of what the line is about, so that the same fact makes the same line on every machine.
+ */
+id: string, 
+/**
+ * What sort of line it is.
+ */
+kind: LineKind, 
+/**
+ * The client, absent for an adjustment.
+ */
+referral: string | null, 
+/**
+ * The invoice, absent for an adjustment.
+ */
+invoice: string | null, 
+/**
+ * The commission in minor units; negative for a reversal. Never 0.
+ */
+amount_minor: number, 
+/**
+ * What it is a share of, in minor units: of the invoice for a rate, the annual price for a high-value bonus, the
+ * money that went back for a reversal, the amount itself for an adjustment.
+ */
+basis_minor: number, 
+/**
+ * The rate as a decimal string such as `0.20`; absent where the amount is not a share.
+ */
+rate: string | null, 
+/**
+ * The rule that gave the amount: `first_year`, `recurring`, `platinum_first_year`, `platinum_recurring`,
+ * `volume_bonus`, `high_value_bonus` or `adjustment`. A reversal has that of the line it reverses.
+ */
+rule: string, 
+/**
+ * The id of the terms that the line was computed under.
+ */
+terms: string, 
+/**
+ * The referral's month of tenure that the invoice is for, from 1.
+ */
+tenure_month: number | null, 
+/**
+ * Why the line is held, forfeited or void.
+ */
+reason: Reason | null, 
+/**
+ * Exactly one, see docs/rules.md §7.
+ */
+status: LineStatus, 
+/**
+ * When it was earned, or taken back.
+ */
+earned_at: string, 
+/**
+ * When it vests or vested; absent for a line that never will.
+ */
+vests_at: string | null, 
+/**
+ * The whole of it in a sentence.
+ */
+why: string, };
+
+/**
+ * The sort of a line.
+ */
+export type LineKind = "first_year" | "recurring" | "volume_bonus" | "high_value_bonus" | "reversal" | "adjustment";
+
+/**
+ * The standing of a line.
+ */
+export type LineStatus = "void" | "forfeited" | "held" | "pending" | "vested";
+
+/**
+ * A referral link.
+ */
+export type Link = { 
+/**
+ * UUID.
+ */
+id: string, 
+/**
+ * Campaign name.
+ */
+campaign: string, 
+/**
+ * Path on AIKit's site.
+ */
+path: string, 
+/**
+ * UTM parameters.
+ */
+utm: Utm, 
+/**
+ * What to share.
+ */
+url: string, 
+/**
+ * When it was made.
+ */
+created_at: string, 
+/**
+ * Clicks by people.
+ */
+clicks: number, 
+/**
+ * Sign-ups that came through it.
+ */
+signups: number, };
+
+/**
+ * What the lines earned in one month come to.
+ */
+export type MonthEarned = { 
+/**
+ * `2026-11`.
+ */
+month: string, 
+/**
+ * Already due or paid.
+ */
+vested_minor: number, 
+/**
+ * Waits for the client's sixty days.
+ */
+pending_minor: number, 
+/**
+ * Waits for a decision.
+ */
+held_minor: number, 
+/**
+ * Lost, because the client left before its sixty days.
+ */
+forfeited_minor: number, };
+
+/**
+ * The payout to come.
+ */
+export type NextPayout = { 
+/**
+ * First day of the next month: the day it is computed.
+ */
+on: string, 
+/**
+ * What would be due on that day, as known now.
+ */
+amount_minor: number, 
+/**
+ * The first unmet condition, in words; absent when it will be paid.
+ */
+why_not: string | null, };
+
+/**
+ * What the agency should do next.
+ */
+export type NextStep = { 
+/**
+ * Which step.
+ */
+kind: NextStepKind, 
+/**
+ * A short title.
+ */
+title: string, 
+/**
+ * Why it matters.
+ */
+text: string, };
+
+/**
+ * Kinds of next steps.
+ */
+export type NextStepKind = "onboarding" | "first_link";
+
+/**
+ * A partner that a run does not pay.
+ */
+export type NotPaid = { 
+/**
+ * Partner code.
+ */
+partner: string, 
+/**
+ * Agency name.
+ */
+name: string, 
+/**
+ * Vested and not paid; negative is a debt.
+ */
+balance_minor: number, 
+/**
+ * Held or pending beside it.
+ */
+waiting_minor: number, 
+/**
+ * The first unmet condition.
+ */
+reason: NotPaidReason, 
+/**
+ * The same in words, with what to do.
+ */
+text: string, };
+
+/**
+ * Conditions of a payment, in the order in which they are checked.
+ */
+export type NotPaidReason = "suspended" | "debt" | "under_review" | "held" | "pending" | "below_minimum" | "open_item" | "terms_not_accepted" | "no_account" | "transfers_inactive";
+
+/**
+ * A call without arguments beside those of its path.
+ */
+export type Nothing = Record<symbol, never>;
+
+/**
+ * `POST /v1/onboarding`: a one-time address that leads on to Stripe.
+ */
+export type OnboardingLink = { 
+/**
+ * Open it in a browser.
+ */
+url: string, };
+
+/**
+ * `GET /v1/overview`: an agency's first page.
+ */
+export type Overview = { 
+/**
+ * The agency.
+ */
+partner: PartnerName, 
+/**
+ * The link without a campaign, ready to share.
+ */
+link_url: string, 
+/**
+ * What to say to clients beside a link.
+ */
+disclosure: string, 
+/**
+ * Tier under the terms in force.
+ */
+tier: Tier, 
+/**
+ * The running month, `2026-11`, in UTC.
+ */
+month: string, 
+/**
+ * What this month has brought so far.
+ */
+estimate: Estimate, 
+/**
+ * What will be paid next, and when.
+ */
+next_payout: NextPayout, 
+/**
+ * The newest payout that was sent.
+ */
+last_payout: Payout | null, 
+/**
+ * Sums over all time.
+ */
+totals: Totals, 
+/**
+ * Progress to the volume bonus of the running quarter.
+ */
+volume: VolumeProgress, 
+/**
+ * The volume bonus as a decimal string, `0.05`.
+ */
+volume_rate: string, 
+/**
+ * Progress to platinum.
+ */
+platinum: PlatinumProgress, 
+/**
+ * The last twelve months, the oldest first, the running month last.
+ */
+months: Array<MonthEarned>, 
+/**
+ * From clicks to money, over the last 90 days.
+ */
+funnel: Funnel, 
+/**
+ * The single next step, when there is one.
+ */
+action: NextStep | null, };
+
+/**
+ * An agency as it is named everywhere.
+ */
+export type PartnerName = { 
+/**
+ * Partner code, `PARTNER_XXXXXXXX`.
+ */
+code: string, 
+/**
+ * Agency name.
+ */
+name: string, };
+
+/**
+ * A payout: our transfer to an agency.
+ */
+export type Payout = { 
+/**
+ * Id of the run's item.
+ */
+item: string, 
+/**
+ * Month that it closes, `2026-10`.
+ */
+period: string, 
+/**
+ * What is, or was, sent.
+ */
+amount_minor: number, 
+/**
+ * Where it stands.
+ */
+state: PayoutState, 
+/**
+ * Stripe's transfer, `tr_…`.
+ */
+transfer: string | null, 
+/**
+ * When Stripe made it.
+ */
+paid_at: string | null, 
+/**
+ * Digest of the statement that it pays.
+ */
+digest: string, };
+
+/**
+ * `GET /v1/payouts/{item}` and a run's statement: what a payout is made of.
+ */
+export type PayoutDetail = { 
+/**
+ * The payout.
+ */
+payout: Payout, 
+/**
+ * The agency.
+ */
+partner: PartnerName, 
+/**
+ * The statement is everything recorded up to here (exclusive).
+ */
+as_of: string, 
+/**
+ * Balance carried from before this month's lines; negative is a debt.
+ */
+carried_minor: number, 
+/**
+ * What was vested since the statement before, the newest first. Carried + these = the amount.
+ */
+lines: Array<Line>, 
+/**
+ * Sums of the whole statement.
+ */
+totals: Totals, };
+
+/**
+ * Where one transfer stands.
+ */
+export type PayoutState = "queued" | "sending" | "unknown" | "review" | "paid" | "void";
+
+/**
+ * Towards platinum.
+ */
+export type PlatinumProgress = { 
+/**
+ * Since when the partner is platinum.
+ */
+since: string | null, 
+/**
+ * How many referrals qualify now.
+ */
+referrals: number, 
+/**
+ * How many are needed.
+ */
+referrals_needed: number, 
+/**
+ * The annualised price of the live subscriptions of qualifying referrals now, in minor units.
+ */
+arr_minor: number, 
+/**
+ * How much is needed.
+ */
+arr_minor_needed: number, };
+
+/**
+ * Why a line is void, forfeited or held.
+ */
+export type Reason = "rejected" | "left_early" | "under_review" | "open_dispute";
+
+/**
+ * `POST /v1/auth/refresh`: rotate. Browsers send the cookie and no token.
+ */
+export type RefreshSession = { 
+/**
+ * The refresh token of a program.
+ */
+refresh_token: string | null, };
+
+/**
+ * `POST /v1/auth/codes`: send a sign-in code. The answer is the same for unknown addresses.
+ */
+export type RequestCode = { 
+/**
+ * Address of the person.
+ */
+email: string, };
+
+/**
+ * What a person may do.
+ */
+export type Role = "owner" | "member" | "staff" | "finance" | "admin" | "auditor";
+
+/**
+ * `GET /v1/runs/{run}`: one run.
+ */
+export type Run = { 
+/**
+ * As in the list.
+ */
+summary: RunSummary, 
+/**
+ * What the run before came to; `null` for the first.
+ */
+previous_total_minor: number | null, 
+/**
+ * Who is paid, the largest amount first.
+ */
+items: Array<RunItem>, 
+/**
+ * Who is not, and the first unmet condition of each.
+ */
+not_paid: Array<NotPaid>, 
+/**
+ * Who approved this seal.
+ */
+approvals: Array<Approval>, 
+/**
+ * How many approvals the policy wants.
+ */
+approvals_needed: number, 
+/**
+ * Items by state.
+ */
+progress: RunProgress, 
+/**
+ * The send grant, while one is good.
+ */
+grant: GrantState | null, };
+
+/**
+ * One partner's payment within a run.
+ */
+export type RunItem = { 
+/**
+ * Id of the item; `payout` of the fact that it will post.
+ */
+item: string, 
+/**
+ * Partner code.
+ */
+partner: string, 
+/**
+ * Agency name.
+ */
+name: string, 
+/**
+ * Tier at `as_of`.
+ */
+tier: Tier, 
+/**
+ * What is paid.
+ */
+amount_minor: number, 
+/**
+ * What the run before paid to this partner.
+ */
+previous_minor: number | null, 
+/**
+ * Lines that vested since the statement before.
+ */
+lines: number, 
+/**
+ * Connected account, `acct_…`.
+ */
+destination: string, 
+/**
+ * Digest of the statement.
+ */
+digest: string, 
+/**
+ * Where it stands.
+ */
+state: PayoutState, 
+/**
+ * Stripe's transfer.
+ */
+transfer: string | null, 
+/**
+ * What Stripe said, when it refused.
+ */
+problem: string | null, };
+
+/**
+ * Items of a run, by state.
+ */
+export type RunProgress = { 
+/**
+ * Wait to be sent.
+ */
+queued: number, 
+/**
+ * On the way.
+ */
+sending: number, 
+/**
+ * Sent, outcome not known.
+ */
+unknown: number, 
+/**
+ * A person must look.
+ */
+review: number, 
+/**
+ * Paid.
+ */
+paid: number, 
+/**
+ * Closed without a payment.
+ */
+void: number, };
+
+/**
+ * Where a run stands.
+ */
+export type RunState = "draft" | "sealing" | "sealed" | "approved" | "sending" | "done";
+
+/**
+ * A month's run in the list of runs.
+ */
+export type RunSummary = { 
+/**
+ * Id of the run.
+ */
+run: string, 
+/**
+ * Month that it closes, `2026-10`.
+ */
+period: string, 
+/**
+ * Facts before this instant count.
+ */
+as_of: string, 
+/**
+ * Where it stands.
+ */
+state: RunState, 
+/**
+ * Rises with every change; an approval binds to it.
+ */
+version: number, 
+/**
+ * Hash over all that will be paid, from the seal on.
+ */
+run_hash: string | null, 
+/**
+ * What the items add up to.
+ */
+total_minor: number, 
+/**
+ * Partners that are paid.
+ */
+items: number, 
+/**
+ * Partners that are not.
+ */
+not_paid: number, 
+/**
+ * What has been paid so far.
+ */
+paid_minor: number, 
+/**
+ * When it was drafted.
+ */
+drafted_at: string, 
+/**
+ * When its last item was settled.
+ */
+done_at: string | null, };
+
+/**
+ * `POST /v1/runs/{run}/seal`: freeze what was seen.
+ */
+export type SealRun = { 
+/**
+ * Version that was looked at.
+ */
+version: number, };
+
+/**
+ * `POST /v1/runs/{run}/send`: needs a fresh sign-in; issues a send grant.
+ */
+export type SendRun = { 
+/**
+ * The seal that is sent.
+ */
+run_hash: string, };
+
+/**
+ * A session: a short access token and, for programs, the token that renews it.
+ */
+export type Session = { 
+/**
+ * Goes into `Authorization: Bearer`.
+ */
+access_token: string, 
+/**
+ * Seconds until it ends.
+ */
+access_expires_in_s: number, 
+/**
+ * The next refresh token; absent when it went into a cookie.
+ */
+refresh_token: string | null, 
+/**
+ * Who is signed in.
+ */
+account: Account, };
+
+/**
+ * `POST /v1/demo/sessions`: sign in as one of the demo's people. Exists under `serve --demo` alone.
+ */
+export type StartDemoSession = { 
+/**
+ * Id from `GET /v1/demo/people`.
+ */
+person: string, 
+/**
+ * Where the refresh token is kept.
+ */
+keep: Keep, };
+
+/**
+ * `POST /v1/auth/sessions`: exchange a code for a session.
+ */
+export type StartSession = { 
+/**
+ * Address of the person.
+ */
+email: string, 
+/**
+ * The six digits.
+ */
+code: string, 
+/**
+ * Where the refresh token is kept.
+ */
+keep: Keep, };
+
+/**
+ * The tier of a partner.
+ */
+export type Tier = "standard" | "platinum";
+
+/**
+ * The sums of a statement, in minor units.
+ */
+export type Totals = { 
+/**
+ * Lines that have not vested yet.
+ */
+pending: number, 
+/**
+ * Lines that have vested, adjustments included.
+ */
+vested: number, 
+/**
+ * Lines that wait for a review or a dispute.
+ */
+held: number, 
+/**
+ * Lines of clients that left before they vested.
+ */
+forfeited: number, 
+/**
+ * Lines of rejected referrals.
+ */
+void: number, 
+/**
+ * Payouts that were not reversed.
+ */
+paid: number, 
+/**
+ * `vested` − `paid`; below zero it is carried forward.
+ */
+balance: number, 
+/**
+ * What may be paid now.
+ */
+payable: number, };
+
+/**
+ * One thing that led to a credit.
+ */
+export type Touch = { 
+/**
+ * When.
+ */
+at: string, 
+/**
+ * What happened, in words.
+ */
+what: string, };
+
+/**
+ * UTM parameters of a link. Empty ones are left out.
+ */
+export type Utm = { 
+/**
+ * `utm_source`.
+ */
+source: string | null, 
+/**
+ * `utm_medium`.
+ */
+medium: string | null, 
+/**
+ * `utm_campaign`.
+ */
+campaign: string | null, };
+
+/**
+ * Towards the volume bonus of the running quarter.
+ */
+export type VolumeProgress = { 
+/**
+ * The quarter, such as `2026-Q4`.
+ */
+quarter: string, 
+/**
+ * Its last day.
+ */
+ends_on: string, 
+/**
+ * How many referrals of the quarter qualify.
+ */
+qualified: number, 
+/**
+ * How many are needed.
+ */
+needed: number, 
+/**
+ * When the quarter was reached.
+ */
+reached_at: string | null, 
+/**
+ * What the bonus is or would be worth a month, in minor units, on the live subscriptions that it applies to; 0 for
+ * a platinum partner, who has better rates instead.
+ */
+worth_minor_per_month: number, };
+
+/** Arguments and answer of every call. */
+export type Calls = {
+  /** The demo's people; not found outside a demo. */
+  demo_people: { args: Nothing; answer: Array<DemoPerson> };
+  /** Send a sign-in code. */
+  request_code: { args: RequestCode; answer: CodeRequested };
+  /** The terms in force. */
+  current_terms: { args: Nothing; answer: CurrentTerms };
+  /** An agency joins. */
+  join: { args: JoinPartner; answer: Joined };
+  /** An agency's first page. */
+  overview: { args: Nothing; answer: Overview };
+  /** A fresh address that leads on to Stripe. */
+  onboarding_link: { args: Nothing; answer: OnboardingLink };
+  /** The agency's links, the newest first. */
+  links: { args: Nothing; answer: Array<Link> };
+  /** Make a link. */
+  create_link: { args: CreateLink; answer: Link };
+  /** The agency's clients, the newest first. */
+  clients: { args: Nothing; answer: Array<Client> };
+  /** One client with the reason of every cent. */
+  client: { args: { referral: string }; answer: ClientDetail };
+  /** The agency's payouts, the newest first. */
+  payouts: { args: Nothing; answer: Array<Payout> };
+  /** What one payout is made of. */
+  payout: { args: { item: string }; answer: PayoutDetail };
+  /** All runs, the newest first. */
+  runs: { args: Nothing; answer: Array<RunSummary> };
+  /** One run. */
+  run: { args: { run: string }; answer: Run };
+  /** One partner's statement within a run. */
+  run_statement: { args: { run: string, item: string }; answer: PayoutDetail };
+  /** Draft the run of a month, or compute its draft again. */
+  draft_run: { args: DraftRun; answer: Run };
+  /** Freeze a draft. */
+  seal_run: { args: { run: string } & SealRun; answer: Run };
+  /** Approve a seal. */
+  approve_run: { args: { run: string } & ApproveRun; answer: Run };
+  /** Let an executor send an approved run. */
+  send_run: { args: { run: string } & SendRun; answer: Run };
+};
+
+/** How each call travels. */
+export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; path: string } } = {
+  demo_people: { method: 'GET', path: '/v1/demo/people' },
+  request_code: { method: 'POST', path: '/v1/auth/codes' },
+  current_terms: { method: 'GET', path: '/v1/terms/current' },
+  join: { method: 'POST', path: '/v1/partners' },
+  overview: { method: 'GET', path: '/v1/overview' },
+  onboarding_link: { method: 'POST', path: '/v1/onboarding' },
+  links: { method: 'GET', path: '/v1/links' },
+  create_link: { method: 'POST', path: '/v1/links' },
+  clients: { method: 'GET', path: '/v1/clients' },
+  client: { method: 'GET', path: '/v1/clients/{referral}' },
+  payouts: { method: 'GET', path: '/v1/payouts' },
+  payout: { method: 'GET', path: '/v1/payouts/{item}' },
+  runs: { method: 'GET', path: '/v1/runs' },
+  run: { method: 'GET', path: '/v1/runs/{run}' },
+  run_statement: { method: 'GET', path: '/v1/runs/{run}/items/{item}' },
+  draft_run: { method: 'POST', path: '/v1/runs' },
+  seal_run: { method: 'POST', path: '/v1/runs/{run}/seal' },
+  approve_run: { method: 'POST', path: '/v1/runs/{run}/approve' },
+  send_run: { method: 'POST', path: '/v1/runs/{run}/send' },
+};

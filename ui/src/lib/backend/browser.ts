@@ -1,0 +1,123 @@
+import type { Account, Session } from './bindings';
+import { type Answer, type AnswerOf, type Args, type Backend, CallError, type CallName, toCallError } from './backend';
+import { type Request, requestOf } from './request';
+
+const AS_OF_HEADER = 'aikit-as-of';
+const TIMEOUT_MS = 30_000;
+
+/** Talks to the Referral API that served the page. Invariant: the access token lives in this object and nowhere else. */
+export class BrowserBackend implements Backend {
+  readonly host = 'browser';
+  #accessToken: string | null = null;
+  #refreshing: Promise<Account | null> | null = null;
+
+  async call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>> {
+    const request = requestOf(name, args);
+    let response = await this.#send(request);
+    if (response.status === 401 && this.#accessToken !== null && (await this.resume()) !== null) {
+      response = await this.#send(request);
+    }
+    const data = (await read(response)) as AnswerOf<N>;
+    return { data, as_of: response.headers.get(AS_OF_HEADER) ?? new Date().toISOString(), saved: false };
+  }
+
+  /** Renews the session by its cookie. Several callers share one renewal, and several tabs take turns. */
+  resume(): Promise<Account | null> {
+    this.#refreshing ??= inTurn(() => this.#refresh()).finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
+  }
+
+  signIn(who: { email: string; code: string }): Promise<Account> {
+    return this.#start('/v1/auth/sessions', { ...who, keep: 'cookie' });
+  }
+
+  signInDemo(person: string): Promise<Account> {
+    return this.#start('/v1/demo/sessions', { person, keep: 'cookie' });
+  }
+
+  async signOut(): Promise<void> {
+    try {
+      const end: Request = { method: 'POST', url: '/v1/auth/end', body: '{}' };
+      let response = await this.#send(end);
+      // A session is ended by its access token; a page that was left open has an old one.
+      if (response.status === 401 && (await this.resume()) !== null) response = await this.#send(end);
+      if (response.status !== 401) await read(response);
+    } finally {
+      this.#accessToken = null;
+    }
+  }
+
+  open(url: string): Promise<void> {
+    const { protocol } = new URL(url, location.href);
+    if (protocol !== 'https:' && protocol !== 'http:') {
+      return Promise.reject(new CallError('invalid', `This address cannot be opened: ${url}`));
+    }
+    // A new window would be taken for a pop-up here, because an answer was awaited since the click.
+    location.assign(url);
+    return Promise.resolve();
+  }
+
+  banner(): Promise<string | null> {
+    return Promise.resolve(null);
+  }
+
+  async #refresh(): Promise<Account | null> {
+    const response = await this.#send({ method: 'POST', url: '/v1/auth/refresh', body: '{}' });
+    if (response.status === 401) {
+      this.#accessToken = null;
+      return null;
+    }
+    return this.#keep((await read(response)) as Session);
+  }
+
+  async #start(url: string, body: object): Promise<Account> {
+    const response = await this.#send({ method: 'POST', url, body: JSON.stringify(body) });
+    return this.#keep((await read(response)) as Session);
+  }
+
+  #keep(session: Session): Account {
+    this.#accessToken = session.access_token;
+    return session.account;
+  }
+
+  async #send({ method, url, body }: Request): Promise<Response> {
+    const headers = new Headers({ accept: 'application/json' });
+    if (body !== null) headers.set('content-type', 'application/json');
+    if (this.#accessToken !== null) headers.set('authorization', `Bearer ${this.#accessToken}`);
+    try {
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      return await fetch(url, { method, headers, body, credentials: 'same-origin', cache: 'no-store', signal });
+    } catch {
+      throw new CallError(
+        'offline',
+        method === 'GET'
+          ? 'AIKit could not be reached. Check the connection and try again.'
+          : 'AIKit could not be reached, so it is not known whether this was done. Look again before you repeat it.',
+      );
+    }
+  }
+}
+
+async function read(response: Response): Promise<unknown> {
+  const text = await response.text().catch(() => {
+    throw new CallError('offline', 'The connection broke before the whole answer was here. Try again.');
+  });
+  let body: unknown = null;
+  try {
+    if (text !== '') body = JSON.parse(text);
+  } catch {
+    // Not ours: a proxy's page, for example.
+    throw new CallError('unavailable', `AIKit answered with something unreadable (HTTP ${response.status}). Try again.`);
+  }
+  if (!response.ok) throw toCallError(body);
+  return body;
+}
+
+/** Runs `renew` while no other tab does, where the browser can say so. */
+function inTurn<T>(renew: () => Promise<T>): Promise<T> {
+  // Absent on an insecure origin.
+  const locks = navigator.locks as LockManager | undefined;
+  return locks === undefined ? renew() : locks.request('aikit-refresh', renew);
+}

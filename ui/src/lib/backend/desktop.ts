@@ -1,0 +1,50 @@
+import { invoke } from '@tauri-apps/api/core';
+import type { Account } from './bindings';
+import type { Natives } from './natives';
+import { type Answer, type AnswerOf, type Args, type Backend, type CallName, toCallError } from './backend';
+
+/** Asks the desktop app, which holds the tokens and keeps saved copies. */
+export class DesktopBackend implements Backend {
+  readonly host = 'desktop';
+
+  call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>> {
+    return rpc(name, args);
+  }
+
+  resume(): Promise<Account | null> {
+    return native('resume', {});
+  }
+
+  signIn(who: { email: string; code: string }): Promise<Account> {
+    return native('sign_in', who);
+  }
+
+  signInDemo(person: string): Promise<Account> {
+    return native('sign_in_demo', { person });
+  }
+
+  async signOut(): Promise<void> {
+    await native('sign_out', {});
+  }
+
+  async open(url: string): Promise<void> {
+    await native('open', { url });
+  }
+
+  banner(): Promise<string | null> {
+    return native('banner', {});
+  }
+}
+
+/** One of the app's own commands, which the API does not know. */
+function native<N extends string & keyof Natives>(name: N, args: Natives[N]['args']): Promise<Natives[N]['answer']> {
+  return rpc(name, args);
+}
+
+async function rpc<T>(cmd: string, args: object): Promise<T> {
+  try {
+    return await invoke<T>('rpc', { cmd, args });
+  } catch (error) {
+    throw toCallError(error);
+  }
+}

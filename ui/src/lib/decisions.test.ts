@@ -1,0 +1,173 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Account, Client, MonthEarned, Run, RunState } from './backend';
+import { axisLabel, columns, scaleOf } from './bars';
+import { clientWord, filterClients, tenureText } from './clients';
+import { KEYS, readKey } from './keys';
+import { pathProblem, previewLink, utmOf } from './links';
+import { movesOnItsOwn, nextDeed, notPaidSummary, shortHash, stepIndex } from './runs';
+import { plural } from './words';
+
+const now = new Date('2026-11-22T10:00:00Z');
+
+describe('keys', () => {
+  const type = (keys: string[], partner: boolean, gapMs = 100) => {
+    let pending: Parameters<typeof readKey>[0] = null;
+    return keys.map((key, index) => {
+      const read = readKey(pending, key, index * gapMs, partner);
+      pending = read.pending;
+      return read.deed;
+    });
+  };
+
+  it('reads single keys and sequences', () => {
+    expect(type(['c'], true)).toEqual(['copy_link']);
+    expect(type(['g', 'c'], true)).toEqual([null, 'go_clients']);
+    expect(type(['G', 'O'], true)).toEqual([null, 'go_overview']);
+    expect(type(['?'], false)).toEqual(['sheet']);
+  });
+
+  it('gives up a sequence that is slow or wrong', () => {
+    expect(type(['g', 'c'], true, 5000)).toEqual([null, 'copy_link']);
+    expect(type(['g', 'x', 'c'], true)).toEqual([null, null, 'copy_link']);
+  });
+
+  it('keeps to the pages of the role', () => {
+    expect(type(['g', 'r'], true)).toEqual([null, null]);
+    expect(type(['c'], false)).toEqual([null]);
+    expect(type(['g', 'r'], false)).toEqual([null, 'go_runs']);
+  });
+
+  it('has no key that is hidden behind another', () => {
+    for (const { keys } of KEYS) expect(KEYS.filter((other) => other.keys.startsWith(`${keys} `))).toEqual([]);
+  });
+});
+
+describe('a run', () => {
+  const run = (state: RunState, more: Partial<Run> = {}): Run => ({
+    summary: {
+      run: 'r', period: '2026-10', as_of: '2026-11-01T00:00:00Z', state, version: 1, run_hash: 'h', total_minor: 100, items: 1,
+      not_paid: 0, paid_minor: 0, drafted_at: '2026-11-01T00:00:01Z', done_at: null,
+    },
+    previous_total_minor: null, items: [], not_paid: [], approvals: [], approvals_needed: 1,
+    progress: { queued: 1, sending: 0, unknown: 0, review: 0, paid: 0, void: 0 }, grant: null,
+    ...more,
+  });
+  const who = (role: Account['role']): Account => ({ user: 'u', email: 'me@x.example', role, partner: null, auth_at: '' });
+  const STATES: RunState[] = ['draft', 'sealing', 'sealed', 'approved', 'sending', 'done'];
+
+  it('offers finance one deed at each state, in order', () => {
+    expect(STATES.map((state) => nextDeed(run(state), who('finance')).deed)).toEqual(['seal', 'reseal', 'approve', 'send', 'resend', 'none']);
+  });
+
+  it('offers nobody else anything', () => {
+    for (const role of ['staff', 'admin', 'auditor', 'owner', 'member'] as const) {
+      for (const state of STATES) expect(nextDeed(run(state), who(role)).deed).toBe('none');
+    }
+  });
+
+  it('does not ask the same person twice', () => {
+    const approvals = [{ by: 'me@x.example', at: '' }];
+    expect(nextDeed(run('sealed', { approvals, approvals_needed: 2 }), who('finance'))).toEqual({
+      deed: 'none',
+      text: 'You have approved it. One more person must.',
+    });
+  });
+
+  it('does not send again while a grant is good', () => {
+    const grant = { expires_at: '2026-11-22T11:00:00Z', executor_seen_at: null };
+    expect(nextDeed(run('sending', { grant }), who('finance')).deed).toBe('none');
+  });
+
+  it('goes through its steps and moves by itself in between', () => {
+    expect(STATES.map(stepIndex)).toEqual([0, 0, 1, 2, 3, 4]);
+    expect(STATES.filter(movesOnItsOwn)).toEqual(['sealing', 'sending']);
+  });
+
+  it('says shortly who is not paid and how its seal begins', () => {
+    const one = (reason: 'debt' | 'no_account') => ({ partner: '', name: '', balance_minor: 0, waiting_minor: 0, reason, text: '' });
+    expect(notPaidSummary([one('debt'), one('no_account'), one('no_account')])).toBe('2 no account, 1 in debt');
+    expect(shortHash('9f2c41ab77e0ffff')).toBe('9f2c·41ab·77e0');
+  });
+});
+
+describe('a link', () => {
+  const utm = { source: 'mail', medium: null, campaign: 'Spring sale' };
+
+  it('is shown as it will be', () => {
+    expect(previewLink('https://go.example/r/PARTNER_1', 'id', '/pricing?plan=pro&ref=OTHER', utm)).toEqual({
+      share: 'https://go.example/r/PARTNER_1?l=id',
+      leadsTo: '/pricing?plan=pro&ref=PARTNER_1&utm_source=mail&utm_campaign=Spring+sale',
+    });
+  });
+
+  it('leads to a path and nowhere else', () => {
+    for (const path of ['/', '/pricing', '/a/b?c=d']) expect(pathProblem(path)).toBeNull();
+    for (const path of ['', 'pricing', '//evil.example', '/\\evil', 'https://evil.example', '/a@b', '/a b']) {
+      expect(pathProblem(path)).not.toBeNull();
+    }
+    expect(utmOf({ source: ' mail ', medium: '', campaign: '  ' })).toEqual({ source: 'mail', medium: null, campaign: null });
+  });
+});
+
+describe('a client', () => {
+  const client: Client = {
+    referral: 'r_1', name: 'Fjord Outfitters', signed_up_at: '2026-10-01T00:00:00Z', status: 'active', annual_price_minor: 600_000,
+    tenure_month: 2, first_year_months: 12, rate: '0.20', turns_recurring_at: '2027-10-03T00:00:00Z', vests_at: '2026-12-02T00:00:00Z', flags: [], under_review: false,
+    this_month_minor: 10_000, earned_minor: 20_000,
+  };
+
+  it('says first what keeps its money from being due', () => {
+    expect(clientWord(client, now).text).toBe('Vests 2 Dec');
+    expect(clientWord({ ...client, under_review: true }, now).text).toBe('Under review');
+    expect(clientWord({ ...client, vests_at: '2026-11-22T09:00:00Z' }, now).text).toBe('Active');
+    expect(clientWord({ ...client, status: 'canceled' }, now).text).toBe('Cancelled');
+  });
+
+  it('says where it is in its tenure', () => {
+    expect(tenureText(client, now)).toBe('2 of 12 at 20 %');
+    expect(tenureText({ ...client, rate: null }, now)).toBe('2 of 12');
+    expect(tenureText({ ...client, tenure_month: 13, rate: '0.10', turns_recurring_at: '2026-11-01T00:00:00Z' }, now)).toBe('13, 10 % for life');
+    expect(tenureText({ ...client, tenure_month: null, turns_recurring_at: null }, now)).toBe('not paying yet');
+  });
+
+  it('is found by words in any order', () => {
+    expect(filterClients([client], 'outfit fjord', now)).toHaveLength(1);
+    expect(filterClients([client], 'vests', now)).toHaveLength(1);
+    expect(filterClients([client], 'fjord legal', now)).toHaveLength(0);
+    expect(filterClients([client], '  ', now)).toHaveLength(1);
+  });
+});
+
+describe('the chart', () => {
+  const amount = fc.integer({ min: -5_000_000, max: 50_000_000 });
+  const month: fc.Arbitrary<MonthEarned> = fc.record({
+    month: fc.constant('2026-10'), vested_minor: amount, pending_minor: amount, held_minor: amount, forfeited_minor: amount,
+  });
+
+  it('stacks to the sum of the parts, and fits its scale', () => {
+    fc.assert(
+      fc.property(fc.array(month, { maxLength: 12 }), (months) => {
+        const cols = columns(months);
+        const { lowMinor, highMinor, ticksMinor } = scaleOf(cols);
+        cols.forEach((column, index) => {
+          const { vested_minor, pending_minor, held_minor } = months[index] as MonthEarned;
+          expect(column.totalMinor).toBe(vested_minor + pending_minor + held_minor);
+          for (const { toMinor } of column.pieces) expect(toMinor >= lowMinor && toMinor <= highMinor).toBe(true);
+        });
+        expect(highMinor).toBeGreaterThan(lowMinor);
+        expect(ticksMinor).toContain(0);
+        expect(ticksMinor.length).toBeGreaterThanOrEqual(2);
+        expect(ticksMinor.length).toBeLessThanOrEqual(7);
+      }),
+    );
+  });
+
+  it('labels its axis shortly', () => {
+    expect([0, 150_000, 2_000_000, -50_000].map(axisLabel)).toEqual(['$0', '$1,500', '$20k', '\u2212$500']);
+  });
+});
+
+it('counts things', () => {
+  expect([plural(0, 'line'), plural(1, 'line'), plural(1200, 'line')]).toEqual(['0 lines', '1 line', '1,200 lines']);
+});

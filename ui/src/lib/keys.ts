@@ -1,0 +1,47 @@
+/** What a key does. The table is the one that the sheet of keys shows. */
+export type Deed =
+  | 'copy_link'
+  | 'filter'
+  | 'sheet'
+  | 'go_overview'
+  | 'go_links'
+  | 'go_clients'
+  | 'go_payouts'
+  | 'go_runs';
+
+export type Key = { keys: string; deed: Deed; text: string; who: 'partner' | 'staff' | 'all' };
+
+export const KEYS: readonly Key[] = [
+  { keys: 'c', deed: 'copy_link', text: 'Copy my link', who: 'partner' },
+  { keys: '/', deed: 'filter', text: 'Filter the table', who: 'all' },
+  { keys: 'g o', deed: 'go_overview', text: 'Go to Overview', who: 'partner' },
+  { keys: 'g l', deed: 'go_links', text: 'Go to Links', who: 'partner' },
+  { keys: 'g c', deed: 'go_clients', text: 'Go to Clients', who: 'partner' },
+  { keys: 'g p', deed: 'go_payouts', text: 'Go to Payouts', who: 'partner' },
+  { keys: 'g r', deed: 'go_runs', text: 'Go to Runs', who: 'staff' },
+  { keys: '?', deed: 'sheet', text: 'Show these keys', who: 'all' },
+];
+
+const SEQUENCE_MS = 1200;
+
+/** Where a sequence such as G O stands. */
+export type Pending = { prefix: string; atMs: number } | null;
+
+/** Reads one key press: what it does, if anything, and what sequence is open now. */
+export function readKey(pending: Pending, key: string, atMs: number, partner: boolean): { deed: Deed | null; pending: Pending } {
+  const open = pending !== null && atMs - pending.atMs <= SEQUENCE_MS ? `${pending.prefix} ` : '';
+  const pressed = open + key.toLowerCase();
+  const mine = KEYS.filter(({ who }) => who === 'all' || (who === 'partner') === partner);
+  const hit = mine.find(({ keys }) => keys === pressed);
+  if (hit !== undefined) return { deed: hit.deed, pending: null };
+  if (mine.some(({ keys }) => keys.startsWith(`${pressed} `))) return { deed: null, pending: { prefix: pressed, atMs } };
+  return { deed: null, pending: null };
+}
+
+/** Whether a key press is meant for us and not for a field, a dialog or the browser. */
+export function isOurs(event: KeyboardEvent): boolean {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return false;
+  if (document.querySelector('dialog[open]') !== null) return false;
+  const target = event.target;
+  return !(target instanceof HTMLElement && target.closest('input, textarea, select, [contenteditable]') !== null);
+}

@@ -1,0 +1,81 @@
+import type { ClientStatus, Flag, LineKind, LineStatus, NotPaidReason, PayoutState, Role, RunState, Tier } from './backend';
+
+/** How loudly a tag speaks. Its text always says the same thing. */
+export type Tone = 'good' | 'wait' | 'held' | 'bad' | 'plain';
+export type Word = { text: string; tone: Tone };
+
+export const ROLES: Record<Role, string> = {
+  owner: 'Owner',
+  member: 'Member',
+  staff: 'Staff',
+  finance: 'Finance',
+  admin: 'Admin',
+  auditor: 'Auditor',
+};
+
+export const TIERS: Record<Tier, string> = { standard: 'Standard', platinum: 'Platinum' };
+
+export const CLIENT_STATUS: Record<ClientStatus, Word> = {
+  signed_up: { text: 'Signed up', tone: 'plain' },
+  trial: { text: 'Trial', tone: 'wait' },
+  active: { text: 'Active', tone: 'good' },
+  canceled: { text: 'Cancelled', tone: 'plain' },
+};
+
+export const FLAGS: Record<Flag, string> = {
+  self_referral: 'Its address has the domain of your own website.',
+  burst: 'More than ten clients signed up in one month.',
+};
+
+export const LINE_KIND: Record<LineKind, string> = {
+  first_year: 'First year',
+  recurring: 'Recurring',
+  volume_bonus: 'Volume bonus',
+  high_value_bonus: 'High-value bonus',
+  reversal: 'Reversal',
+  adjustment: 'Adjustment',
+};
+
+export const LINE_STATUS: Record<LineStatus, Word> = {
+  vested: { text: 'Vested', tone: 'good' },
+  pending: { text: 'Pending', tone: 'wait' },
+  held: { text: 'Held', tone: 'held' },
+  forfeited: { text: 'Forfeited', tone: 'plain' },
+  void: { text: 'Void', tone: 'plain' },
+};
+
+export const PAYOUT_STATE: Record<PayoutState, Word> = {
+  queued: { text: 'Queued', tone: 'plain' },
+  sending: { text: 'Sending', tone: 'wait' },
+  unknown: { text: 'Checking', tone: 'wait' },
+  review: { text: 'Payment check', tone: 'bad' },
+  paid: { text: 'Paid', tone: 'good' },
+  void: { text: 'Not paid', tone: 'plain' },
+};
+
+export const RUN_STATE: Record<RunState, Word> = {
+  draft: { text: 'Draft', tone: 'wait' },
+  sealing: { text: 'Sealing', tone: 'wait' },
+  sealed: { text: 'Sealed', tone: 'held' },
+  approved: { text: 'Approved', tone: 'held' },
+  sending: { text: 'Sending', tone: 'wait' },
+  done: { text: 'Done', tone: 'good' },
+};
+
+export const NOT_PAID: Record<NotPaidReason, Word> = {
+  suspended: { text: 'Suspended', tone: 'bad' },
+  debt: { text: 'In debt', tone: 'bad' },
+  under_review: { text: 'Under review', tone: 'held' },
+  held: { text: 'Held', tone: 'held' },
+  pending: { text: 'Pending', tone: 'wait' },
+  below_minimum: { text: 'Below minimum', tone: 'plain' },
+  open_item: { text: 'Payout open', tone: 'wait' },
+  terms_not_accepted: { text: 'Terms', tone: 'wait' },
+  no_account: { text: 'No account', tone: 'wait' },
+  transfers_inactive: { text: 'Account not ready', tone: 'wait' },
+};
+
+/** `1 line`, `2 lines`. */
+export function plural(n: number, one: string, many = `${one}s`): string {
+  return n === 1 ? `1 ${one}` : `${n.toLocaleString('en-US')} ${many}`;
+}
