@@ -1,0 +1,470 @@
+//! The main job and what must not go wrong with it, over HTTP against the real processes.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use chrono::{DateTime, Utc};
+use commission::LineKind;
+use product_tests::plan::Visitor;
+use product_tests::story::{Interval, Price};
+use product_tests::{Api, Browser, Config, Refusal, World};
+use serde_json::{Value, json};
+use wire::{
+    Client, ClientDetail, CreateLink, DemoPerson, DraftRun, ErrorCode, JoinPartner, Joined, Link, Overview, Payout,
+    PayoutDetail, PayoutState, Role, Run, RunState, Session, SignUp, Utm,
+};
+
+const PERSON: Visitor = Visitor::Person("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0");
+
+fn at(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+}
+
+/// A world of its own, and the folder that goes with it.
+struct Stage {
+    world: World,
+    api: Api,
+    folder: PathBuf,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Stage {
+    async fn set(name: &str, now: &str) -> Result<Stage> {
+        let folder = std::env::temp_dir().join(format!("aikit-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let world = World::start(Config { data: folder.clone(), port: None, ui: None, now: at(now) }).await?;
+        let api = world.api()?;
+        Ok(Stage { world, api, folder })
+    }
+
+    async fn clock(&self, now: &str) -> Result<()> {
+        self.world.stripe().move_clock(at(now)).await
+    }
+
+    async fn person(&self, fits: impl Fn(&DemoPerson) -> bool) -> Result<Session> {
+        let people = self.api.people().await?;
+        let person = people.iter().find(|p| fits(p)).context("no such person")?;
+        self.api.sign_in(&person.person).await
+    }
+
+    async fn finance(&self) -> Result<Session> {
+        self.person(|p| p.role == Role::Finance).await
+    }
+
+    async fn owner(&self, agency: &str) -> Result<Session> {
+        self.person(|p| p.name == agency).await
+    }
+
+    async fn join(&self, name: &str, domain: &str, connect: bool) -> Result<Joined> {
+        let terms: wire::CurrentTerms = self.api.call(None, "current_terms", &Value::Null).await?;
+        let form = JoinPartner {
+            agency_name: name.into(),
+            email: format!("owner@{domain}"),
+            website: format!("https://www.{domain}/"),
+            country: "US".into(),
+            accept_terms: terms.version,
+        };
+        let joined = self.api.join(&form).await?;
+        if connect {
+            let page = self.api.follow(&joined.onboarding_url).await?;
+            let back = self.world.stripe().onboard(&page, true).await?.context("it leads nowhere")?;
+            ensure!(back.starts_with(&joined.onboarding_url), "Stripe leads back to us: {back}");
+        }
+        Ok(joined)
+    }
+
+    /// A visitor of `link` signs up and subscribes at $500 a month; answers its referral.
+    async fn client(&self, link: &str, domain: &str) -> Result<String> {
+        let mut browser = Browser::default();
+        self.api.click(link, PERSON, &mut browser).await?;
+        let customer = self.world.stripe().create_customer(domain, &format!("it@{domain}")).await?;
+        let form = SignUp {
+            customer_id: domain.into(),
+            email: format!("it@{domain}"),
+            ref_code: browser.cookie("ref").map(Into::into),
+            click_id: browser.cookie("ref_click").map(Into::into),
+            stripe_customer_id: Some(customer.clone()),
+            ..SignUp::default()
+        };
+        let signed_up = self.api.sign_up(&form).await?;
+        let referral = signed_up.referral_id.clone().context("nobody is credited")?;
+        ensure!(self.api.sign_up(&form).await? == signed_up, "the same sign-up twice is one sign-up");
+        let product = self.world.stripe().create_product("AIKit").await?;
+        self.world
+            .stripe()
+            .subscribe(
+                &customer,
+                &product,
+                Price { product: "AIKit", amount_minor: 50_000, interval: Interval::Month },
+                0,
+                None,
+            )
+            .await?;
+        Ok(referral)
+    }
+
+    async fn run_of(&self, finance: &Session, run: &str) -> Result<Run> {
+        self.api.call(Some(finance), "run", &json!({ "run": run })).await
+    }
+
+    /// Seal, approve, send, and wait until an executor has done it.
+    async fn pay(&self, period: &str) -> Result<Run> {
+        let finance = self.finance().await?;
+        let run: Run = self.api.call(Some(&finance), "draft_run", &DraftRun { period: period.into() }).await?;
+        let id = run.summary.run.clone();
+        let seal = json!({ "run": id, "version": run.summary.version });
+        let sealed: Run = self.api.call(Some(&finance), "seal_run", &seal).await?;
+        let hash = sealed.summary.run_hash.clone().context("no hash")?;
+        let total = sealed.summary.total_minor;
+        let approve =
+            json!({ "run": id, "run_hash": hash, "version": sealed.summary.version, "typed_total_minor": total });
+        self.api.call::<Run>(Some(&finance), "approve_run", &approve).await?;
+        self.api.call::<Run>(Some(&finance), "send_run", &json!({ "run": id, "run_hash": hash })).await?;
+        for _ in 0..300 {
+            let run = self.run_of(&finance, &id).await?;
+            if run.summary.state == RunState::Done {
+                return Ok(run);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        anyhow::bail!("the run was not paid within 30 s")
+    }
+
+    async fn transfers(&self) -> Result<Vec<Value>> {
+        let list = self.world.stripe().get("transfers", &[("limit", "100")]).await?;
+        Ok(list["data"].as_array().cloned().unwrap_or_default())
+    }
+}
+
+fn refusal<T: std::fmt::Debug>(result: Result<T>) -> (ErrorCode, String) {
+    let error = result.expect_err("this had to be refused");
+    let refusal = error.downcast_ref::<Refusal>().unwrap_or_else(|| panic!("not a refusal: {error:#}"));
+    (refusal.body.code, refusal.body.message.clone())
+}
+
+#[tokio::test]
+async fn one_commission_travels_end_to_end() -> Result<()> {
+    let stage = Stage::set("travel", "2026-01-05T10:00:00Z").await?;
+    let api = &stage.api;
+    let joined = stage.join("Northlight Studio", "northlight.example", true).await?;
+    let owner = stage.owner("Northlight Studio").await?;
+    let link = CreateLink {
+        id: "0197b3c2-7b60-7c3e-9a54-2f1f0c8d7e11".into(),
+        campaign: "Spring relaunch".into(),
+        path: "/pricing".into(),
+        utm: Utm { source: Some("newsletter".into()), ..Utm::default() },
+    };
+    let made: Link = api.call(Some(&owner), "create_link", &link).await?;
+    let again: Link = api.call(Some(&owner), "create_link", &link).await?;
+    ensure!(made == again, "the same id twice is one link");
+    let lands = api.click(&made.url, PERSON, &mut Browser::default()).await?;
+    ensure!(
+        lands == format!("https://aikit.example/pricing?ref={}&utm_source=newsletter", joined.partner_code),
+        "the link leads to {lands}"
+    );
+    let bot = Visitor::Bot("Mozilla/5.0 (compatible; Googlebot/2.1)");
+    api.click(&made.url, bot, &mut Browser::default()).await?;
+    let referral = stage.client(&made.url, "harbourpine.example").await?;
+
+    // Three invoices later: the first 60 days have passed.
+    stage.clock("2026-03-10T09:00:00Z").await?;
+    let owner = stage.owner("Northlight Studio").await?;
+    let overview: Overview = api.call(Some(&owner), "overview", &Value::Null).await?;
+    ensure!(overview.totals.vested == 30_000 && overview.totals.paid == 0, "{:?}", overview.totals);
+    ensure!(overview.estimate.vested_minor == 10_000, "{:?}", overview.estimate);
+    ensure!(overview.next_payout.amount_minor == 30_000 && overview.next_payout.why_not.is_none());
+    ensure!(
+        (overview.funnel.clicks, overview.funnel.signups, overview.funnel.paying) == (2, 1, 1),
+        "bots do not count"
+    );
+    let links: Vec<Link> = api.call(Some(&owner), "links", &Value::Null).await?;
+    ensure!((links[0].clicks, links[0].signups) == (2, 1));
+    let detail: ClientDetail = api.call(Some(&owner), "client", &json!({ "referral": referral })).await?;
+    ensure!(detail.client.name == "harbourpine.example" && detail.touches.len() == 2);
+    ensure!(detail.lines.len() == 3 && detail.lines.iter().all(|l| l.kind == LineKind::FirstYear));
+    let why = &detail.lines[2].why;
+    ensure!(why.contains("20 %") && why.contains("$500.00") && why.contains("5 Jan 2026"), "{why}");
+
+    // The month is computed, approved and paid, once.
+    stage.clock("2026-04-01T06:00:00Z").await?;
+    let paid = stage.pay("2026-03").await?;
+    ensure!(paid.summary.paid_minor == 30_000 && paid.items.len() == 1 && paid.not_paid.is_empty());
+    let owner = stage.owner("Northlight Studio").await?;
+    let payouts: Vec<Payout> = api.call(Some(&owner), "payouts", &Value::Null).await?;
+    let transfers = stage.transfers().await?;
+    ensure!(payouts.len() == 1 && transfers.len() == 1, "one payout, one transfer");
+    ensure!(payouts[0].state == PayoutState::Paid && payouts[0].transfer.as_deref() == transfers[0]["id"].as_str());
+    ensure!(transfers[0]["amount"] == 30_000 && transfers[0]["metadata"]["item"] == json!(payouts[0].item));
+    ensure!(transfers[0]["transfer_group"] == json!(format!("aikit:test:{}", payouts[0].item)));
+    let detail: PayoutDetail = api.call(Some(&owner), "payout", &json!({ "item": payouts[0].item })).await?;
+    let lines: i64 = detail.lines.iter().map(|l| l.amount_minor).sum();
+    ensure!(detail.carried_minor + lines == detail.payout.amount_minor, "a payout foots");
+
+    // The next month pays the next invoice and not the first ones again.
+    stage.clock("2026-05-01T06:00:00Z").await?;
+    let next = stage.pay("2026-04").await?;
+    ensure!(next.summary.paid_minor == 10_000 && next.items[0].previous_minor == Some(30_000), "{:?}", next.items);
+    // A run that has nothing to pay lists nobody and cannot be sealed.
+    let finance = stage.finance().await?;
+    let (code, text) =
+        refusal(api.call::<Run>(Some(&finance), "draft_run", &DraftRun { period: "2026-04".into() }).await);
+    ensure!(code == ErrorCode::Conflict && text.contains("done"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn money_that_comes_back_is_set_off_against_the_next_payout() -> Result<()> {
+    let stage = Stage::set("back", "2026-01-05T10:00:00Z").await?;
+    stage.join("Otter & Vale", "ottervale.example", true).await?;
+    let owner = stage.owner("Otter & Vale").await?;
+    let overview: Overview = stage.api.call(Some(&owner), "overview", &Value::Null).await?;
+    let referral = stage.client(&overview.link_url, "kestrel.example").await?;
+    stage.clock("2026-04-01T06:00:00Z").await?;
+    stage.pay("2026-03").await?;
+
+    let stripe = stage.world.stripe();
+    let invoices = stripe.get("invoices", &[("limit", "10")]).await?;
+    let newest = invoices["data"][0]["id"].as_str().context("no invoice")?.to_owned();
+    stripe.refund(&newest, Some(20_000)).await?;
+    stage.clock("2026-04-20T06:00:00Z").await?;
+    let owner = stage.owner("Otter & Vale").await?;
+    let detail: ClientDetail = stage.api.call(Some(&owner), "client", &json!({ "referral": referral })).await?;
+    let reversed: Vec<i64> =
+        detail.lines.iter().filter(|l| l.kind == LineKind::Reversal).map(|l| l.amount_minor).collect();
+    ensure!(reversed == [-4_000], "20 % of the $200 that went back: {reversed:?}");
+    stage.clock("2026-05-01T06:00:00Z").await?;
+    let run = stage.pay("2026-04").await?;
+    ensure!(run.summary.paid_minor == 6_000, "$100 of April less $40: {:?}", run.summary);
+
+    // Everything comes back: the balance is a debt, nobody is paid, and the run says so.
+    for invoice in stripe.get("invoices", &[("limit", "10")]).await?["data"].as_array().into_iter().flatten() {
+        let id = invoice["id"].as_str().unwrap_or_default();
+        let left = if id == newest { Some(30_000) } else { None };
+        stripe.refund(id, left).await?;
+    }
+    stage.clock("2026-05-04T06:00:00Z").await?;
+    stage.clock("2026-06-01T06:00:00Z").await?;
+    let finance = stage.finance().await?;
+    let draft: Run = stage.api.call(Some(&finance), "draft_run", &DraftRun { period: "2026-05".into() }).await?;
+    ensure!(draft.items.is_empty() && draft.not_paid[0].reason == wire::NotPaidReason::Debt, "{:?}", draft.not_paid);
+    let (_, text) = refusal(
+        stage
+            .api
+            .call::<Run>(
+                Some(&finance),
+                "seal_run",
+                &json!({ "run": draft.summary.run, "version": draft.summary.version }),
+            )
+            .await,
+    );
+    ensure!(text.contains("nothing to seal"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_approval_is_for_what_was_seen_by_who_just_proved_it() -> Result<()> {
+    let stage = Stage::set("approve", "2026-01-05T10:00:00Z").await?;
+    let api = &stage.api;
+    let joined = stage.join("Cobalt", "cobalt.example", true).await?;
+    stage.join("Unconnected", "unconnected.example", false).await?;
+    for (agency, client) in [("Cobalt", "a.example"), ("Unconnected", "b.example")] {
+        let owner = stage.owner(agency).await?;
+        let overview: Overview = api.call(Some(&owner), "overview", &Value::Null).await?;
+        stage.client(&overview.link_url, client).await?;
+    }
+    stage.clock("2026-04-01T06:00:00Z").await?;
+    let finance = stage.finance().await?;
+    let f = Some(&finance);
+    let (_, text) = refusal(api.call::<Run>(f, "draft_run", &DraftRun { period: "2026-04".into() }).await);
+    ensure!(text.contains("has not ended"), "{text}");
+    let draft: Run = api.call(f, "draft_run", &DraftRun { period: "2026-03".into() }).await?;
+    ensure!(draft.items.len() == 1 && draft.not_paid.len() == 1, "one without a Stripe account is not paid");
+    ensure!(draft.not_paid[0].reason == wire::NotPaidReason::NoAccount && draft.not_paid[0].balance_minor == 30_000);
+    let again: Run = api.call(f, "draft_run", &DraftRun { period: "2026-03".into() }).await?;
+    let run = again.summary.run.clone();
+    let seal = |version: u32| json!({ "run": run, "version": version });
+    ensure!(refusal(api.call::<Run>(f, "seal_run", &seal(draft.summary.version)).await).0 == ErrorCode::Changed);
+    let sealed: Run = api.call(f, "seal_run", &seal(again.summary.version)).await?;
+    let hash = sealed.summary.run_hash.clone().context("no hash")?;
+    let approve = |hash: &str, version: u32, total: i64| json!({ "run": run, "run_hash": hash, "version": version, "typed_total_minor": total });
+    let version = sealed.summary.version;
+    let (code, text) = refusal(api.call::<Run>(f, "approve_run", &approve(&hash, version, 29_999)).await);
+    ensure!(code == ErrorCode::Invalid && text.contains("$299.99") && text.contains("$300.00"), "{text}");
+    ensure!(
+        refusal(api.call::<Run>(f, "approve_run", &approve(&hash, version - 1, 30_000)).await).0 == ErrorCode::Changed
+    );
+    ensure!(refusal(api.call::<Run>(f, "approve_run", &approve("0", version, 30_000)).await).0 == ErrorCode::Changed);
+    let early = refusal(api.call::<Run>(f, "send_run", &json!({ "run": run, "run_hash": hash })).await);
+    ensure!(early.0 == ErrorCode::Conflict, "not approved yet: {early:?}");
+
+    // Six minutes later the sign-in is not fresh any more.
+    stage.clock("2026-04-01T06:06:00Z").await?;
+    ensure!(refusal(api.call::<Run>(f, "approve_run", &approve(&hash, version, 30_000)).await).0 == ErrorCode::StepUp);
+    let fresh = stage.finance().await?;
+    let approved: Run = api.call(Some(&fresh), "approve_run", &approve(&hash, version, 30_000)).await?;
+    ensure!(approved.summary.state == RunState::Approved && approved.approvals.len() == 1);
+
+    // Sixty-four sends at once: one run, one transfer.
+    let send = json!({ "run": run, "run_hash": hash });
+    let sends = (0..64).map(|_| api.call::<Run>(Some(&fresh), "send_run", &send));
+    for sent in futures::future::join_all(sends).await {
+        ensure!(sent.is_ok() || refusal(sent).0 == ErrorCode::Conflict);
+    }
+    for _ in 0..300 {
+        if stage.run_of(&fresh, &run).await?.summary.state == RunState::Done {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    ensure!(stage.run_of(&fresh, &run).await?.summary.state == RunState::Done);
+    ensure!(stage.transfers().await?.len() == 1, "sent once");
+
+    // Agencies see their own and nothing of runs; somebody else's does not exist.
+    let owner = stage.owner("Unconnected").await?;
+    let mut seen = Vec::new();
+    for (call, args) in
+        [("runs", json!({})), ("run", json!({ "run": run })), ("draft_run", json!({ "period": "2026-03" }))]
+    {
+        seen.push(refusal(api.call::<Value>(Some(&owner), call, &args).await).0);
+    }
+    ensure!(seen == [ErrorCode::Forbidden; 3]);
+    let foreign = format!("{run}:{}", joined.partner_code);
+    let missing = format!("{run}:PARTNER_00000000");
+    let one = refusal(api.call::<Value>(Some(&owner), "payout", &json!({ "item": foreign })).await);
+    let other = refusal(api.call::<Value>(Some(&owner), "payout", &json!({ "item": missing })).await);
+    ensure!(one == other && one.0 == ErrorCode::NotFound, "{one:?} {other:?}");
+    ensure!(refusal(api.call::<Value>(None, "overview", &json!({})).await).0 == ErrorCode::SignedOut);
+    Ok(())
+}
+
+#[tokio::test]
+async fn bad_input_gets_a_clear_answer_and_loses_nothing() -> Result<()> {
+    let mut stage = Stage::set("bad", "2026-01-05T10:00:00Z").await?;
+    stage.join("Studio Halcyon", "halcyon.example", true).await?;
+    let api = stage.api.clone();
+    let http = api.http().clone();
+    let said = async |request: reqwest::RequestBuilder| -> Result<(u16, Value)> {
+        let answer = request.send().await?;
+        Ok((answer.status().as_u16(), serde_json::from_str(&answer.text().await?).unwrap_or(Value::Null)))
+    };
+
+    // An unknown code goes to the home page, without a cookie.
+    let mut browser = Browser::default();
+    let lands = api.click(&api.url("/r/PARTNER_ZZZZZZZZ?to=/pricing"), PERSON, &mut browser).await?;
+    ensure!(lands == "https://aikit.example/" && browser.cookie("ref").is_none());
+    // Nowhere leads off the site.
+    let owner = stage.owner("Studio Halcyon").await?;
+    let overview: Overview = api.call(Some(&owner), "overview", &Value::Null).await?;
+    for to in ["//evil.example", "https://evil.example/", "/\\evil.example", "/%2f%2fevil.example", "/x@evil.example"] {
+        let lands = api.click(&format!("{}?to={to}", overview.link_url), PERSON, &mut Browser::default()).await?;
+        ensure!(lands.starts_with("https://aikit.example/"), "{to} leads to {lands}");
+    }
+    // A code as people pass it on still credits.
+    let code = overview.link_url.rsplit('/').next().unwrap_or_default().to_lowercase().replace('_', "-");
+    api.click(&api.url(&format!("/r/{code}.")), PERSON, &mut browser).await?;
+    ensure!(browser.cookie("ref").is_some_and(|c| c.eq_ignore_ascii_case(&code.replace('-', "_"))));
+
+    // Malformed bodies are told what is wrong with them.
+    let join = api.url("/v1/partners");
+    for (body, says) in [
+        ("{", "JSON"),
+        ("{}", "agency_name"),
+        (
+            r#"{"agency_name":"","email":"a@b.example","website":"b.example","country":"US","accept_terms":"2026-01"}"#,
+            "agency_name",
+        ),
+        (
+            r#"{"agency_name":"A","email":"nobody","website":"b.example","country":"US","accept_terms":"2026-01"}"#,
+            "e-mail",
+        ),
+        (
+            r#"{"agency_name":"A","email":"a@b.example","website":"javascript:x","country":"US","accept_terms":"2026-01"}"#,
+            "website",
+        ),
+        (
+            r#"{"agency_name":"A","email":"a@b.example","website":"b.example","country":"USA","accept_terms":"2026-01"}"#,
+            "country",
+        ),
+        (
+            r#"{"agency_name":"A","email":"a@b.example","website":"b.example","country":"US","accept_terms":"1999"}"#,
+            "terms",
+        ),
+    ] {
+        let (status, answer) = said(http.post(&join).header("content-type", "application/json").body(body)).await?;
+        let message = answer["message"].as_str().unwrap_or_default();
+        ensure!(status == 400 && message.contains(says), "{body}: {status} {message}");
+    }
+    let twice = said(http.post(&join).json(&json!({"agency_name": "B", "email": "OWNER@halcyon.example", "website": "h.example", "country": "US", "accept_terms": "2026-01"}))).await?;
+    ensure!(twice.0 == 409, "the same address again: {twice:?}");
+    let large =
+        said(http.post(&join).header("content-type", "application/json").body(format!("\"{}\"", "x".repeat(300_000))))
+            .await?;
+    ensure!((400..=413).contains(&large.0), "{large:?}");
+    let keyless =
+        said(http.post(api.url("/v1/signups")).json(&json!({"customer_id": "c", "email": "a@b.example"}))).await?;
+    ensure!(keyless.0 == 401, "{keyless:?}");
+
+    // A webhook without a good signature leaves no trace.
+    let account = api.url("/v1/webhooks/stripe/account");
+    let forged =
+        json!({"id": "evt_forged", "type": "invoice.paid", "livemode": false, "data": {"object": {}}}).to_string();
+    for header in [
+        None,
+        Some("t=1,v1=00"),
+        Some("nonsense"),
+        Some("t=1767607200,v1=0000000000000000000000000000000000000000000000000000000000000000"),
+    ] {
+        let mut request = http.post(&account).body(forged.clone());
+        if let Some(header) = header {
+            request = request.header("Stripe-Signature", header);
+        }
+        let (status, answer) = said(request).await?;
+        ensure!(
+            status == 400 && answer["message"].as_str().is_some_and(|m| m.contains("Signature")),
+            "{header:?}: {answer}"
+        );
+    }
+
+    // A true one that comes again changes nothing.
+    let referral = stage.client(&overview.link_url, "fjord.example").await?;
+    let events = http.get(stage.world.stripe().url("/_control/events?limit=100")).send().await?.json::<Value>().await?;
+    let id = |e: &Value| e["event"]["id"].as_str().map(String::from);
+    let ids: Vec<String> = events["events"].as_array().into_iter().flatten().filter_map(id).collect();
+    ensure!(ids.len() >= 4, "the stand-in tells its events");
+    for id in &ids {
+        stage.world.stripe().control("redeliver", &json!({ "event": id })).await?;
+    }
+    stage.clock("2026-01-06T10:00:00Z").await?;
+    let owner = stage.owner("Studio Halcyon").await?;
+    let detail: ClientDetail = api.call(Some(&owner), "client", &json!({ "referral": referral })).await?;
+    ensure!(detail.lines.len() == 1 && detail.lines[0].amount_minor == 10_000, "{:?}", detail.lines);
+
+    // The API is killed and started again: nothing that was answered is lost.
+    stage.world.kill_api();
+    stage.world.start_api().await?;
+    let clients: Vec<Client> = api.call(Some(&owner), "clients", &Value::Null).await?;
+    ensure!(clients.len() == 1 && clients[0].earned_minor == 10_000);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_taken_port_is_said_so() -> Result<()> {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port().to_string();
+    let folder = std::env::temp_dir().join(format!("aikit-port-{}", std::process::id()));
+    let program = product_tests::world::programs_folder()?.join("aikit-partners-server");
+    let out =
+        tokio::process::Command::new(program).args(["serve", "--port", &port, "--data"]).arg(&folder).output().await?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    let _gone = std::fs::remove_dir_all(&folder);
+    ensure!(
+        out.status.code() == Some(2) && said.contains(&format!("port {port}")) && said.contains("--port"),
+        "{said}"
+    );
+    Ok(())
+}
