@@ -15,7 +15,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("stripe", &["payout", "wire"]),
     ("fake-stripe", &[]),
     ("server", &["commission", "referral", "sqlite", "stripe", "payout", "wire"]),
-    ("desk", &["commission", "payout", "wire", "stripe"]),
+    ("desk", &["wire"]),
     ("aikit-partners", &["desk"]),
     ("product-tests", &["wire"]),
 ];

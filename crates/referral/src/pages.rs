@@ -232,7 +232,13 @@ fn client_of(app: &App, r: &ReferralState, statement: &Statement, now: DateTime<
         status: r.status,
         annual_price_minor: r.annual_price_minor,
         tenure_month: r.tenure_month,
-        first_year_months: app.config.terms.versions().iter().find(|t| t.id == r.terms).map_or(0, |t| t.first_year_months),
+        first_year_months: app
+            .config
+            .terms
+            .versions()
+            .iter()
+            .find(|t| t.id == r.terms)
+            .map_or(0, |t| t.first_year_months),
         rate: rates.max_by_key(|l| l.earned_at).and_then(|l| l.rate.clone()),
         turns_recurring_at: r.turns_recurring_at,
         vests_at: r.streak_vests_at,
@@ -268,7 +274,8 @@ pub(crate) async fn client(
     let facts = journal::partner_facts(&app, &partner.code, None).await?;
     let statement = journal::statement(&app, &facts, &partner.code, journal::until(now))?;
     let found = statement.referrals.iter().find(|r| r.referral == referral);
-    let client = found.map(|r| client_of(&app, r, &statement, now)).ok_or_else(|| not_found("There is no such client."))?;
+    let client =
+        found.map(|r| client_of(&app, r, &statement, now)).ok_or_else(|| not_found("There is no such client."))?;
     let lines = statement.lines.iter().rev().filter(|l| l.referral.as_ref() == Some(&referral)).cloned().collect();
     Ok(Json(ClientDetail { client, lines, touches: touches(&app, &partner.code, &referral).await? }))
 }
