@@ -1,5 +1,7 @@
 //! The main job and what must not go wrong with it, over HTTP against the real processes.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "What fails here fails the test.")]
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
