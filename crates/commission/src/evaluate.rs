@@ -4,19 +4,20 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Quarter;
-use crate::digest::{set_digest, statement_digest};
+use crate::digest::{draft_digest, set_digest_of};
 use crate::fact::Fact;
-use crate::journal::FactError;
-use crate::line::{Case, adjustment_line, lines};
-use crate::matching::matched;
+use crate::journal::{FactError, Journal};
+use crate::line::{Case, Draft, adjustment_draft, drafts};
+use crate::matching::{matched, matched_unchecked};
 use crate::model::{Matched, Partner, Referral};
 use crate::money::monthly_at_rate;
 use crate::statement::{
-    Line, LineStatus, PlatinumProgress, Progress, ReferralState, Statement, Tier, Totals, Unmatched, VolumeProgress,
+    ClientStatus, LineStatus, PlatinumProgress, Progress, ReferralState, Statement, Summary, Tier, Totals, Unmatched,
+    VolumeProgress,
 };
 use crate::streak::{Streaks, streaks};
 use crate::terms::{Terms, TermsBook, VolumeScope};
-use crate::tiers::{Standing, Tiers, client_status, standings, tiers};
+use crate::tiers::{Standing, Supposed, Tiers, client_status, standings, tiers};
 
 /// Why nothing was computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +64,9 @@ pub struct Evaluation {
 pub fn evaluate(facts: &[Fact], terms: &TermsBook, as_of: DateTime<Utc>) -> Result<Evaluation, EvaluateError> {
     let program = Program::new(facts, terms, as_of)?;
     let statements = (0..program.len()).map(|index| program.statement(index)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Evaluation { as_of, digest: set_digest(&statements), statements, unmatched: program.matched.unmatched })
+    let digests = statements.iter().map(|statement| (statement.partner.as_str(), statement.digest.as_str()));
+    let digest = set_digest_of(digests).unwrap_or_default();
+    Ok(Evaluation { as_of, digest, statements, unmatched: program.matched.unmatched })
 }
 
 /// A matched journal, from which statements are made one at a time: for whoever needs only some of them, or does not
@@ -78,6 +81,11 @@ impl<'a> Program<'a> {
     /// Matches the facts before `as_of`; the work that grows with the whole journal.
     pub fn new(facts: &'a [Fact], terms: &'a TermsBook, as_of: DateTime<Utc>) -> Result<Self, EvaluateError> {
         Ok(Self { matched: matched(facts, as_of)?, terms, as_of })
+    }
+
+    /// The same of a journal, whose facts need not be checked again.
+    pub fn of_journal(journal: &'a Journal, terms: &'a TermsBook, as_of: DateTime<Utc>) -> Self {
+        Self { matched: matched_unchecked(journal.facts(), as_of), terms, as_of }
     }
 
     /// How many partners there are.
@@ -107,58 +115,145 @@ impl<'a> Program<'a> {
 
     /// The statement of the partner at a position. Panics for a position that is not below [`Self::len`].
     pub fn statement(&self, index: usize) -> Result<Statement, EvaluateError> {
-        statement(&self.matched.partners[index], &self.matched.referrals, self.terms, self.as_of)
+        let account = self.account(index);
+        let (drafts, earned) = account.drafts()?;
+        let summary = account.summary(&drafts)?;
+        let referrals = account.states(&earned)?;
+        Ok(Statement {
+            partner: summary.partner,
+            tier: summary.tier,
+            suspended: summary.suspended,
+            as_of: summary.as_of,
+            terms: summary.terms,
+            digest: summary.digest,
+            totals: summary.totals,
+            lines: drafts.iter().map(Draft::write_out).collect(),
+            unmatched: summary.unmatched,
+            progress: account.progress(&referrals)?,
+            referrals,
+        })
+    }
+
+    /// The statement of the partner at a position without its lines, which are not even written. Panics for a position
+    /// that is not below [`Self::len`].
+    pub fn summary(&self, index: usize) -> Result<Summary, EvaluateError> {
+        let account = self.account(index);
+        let (drafts, _) = account.drafts()?;
+        account.summary(&drafts)
+    }
+
+    /// What the statement of the partner at a position is made from.
+    pub(crate) fn account(&self, index: usize) -> Account<'_> {
+        Account::new(
+            &self.matched.partners[index],
+            &self.matched.referrals,
+            self.terms,
+            self.as_of,
+            Supposed::default(),
+        )
+    }
+
+    /// The facts of this program, matched.
+    pub(crate) fn matched(&self) -> &Matched<'a> {
+        &self.matched
     }
 }
 
-fn statement(
-    partner: &Partner,
-    all_referrals: &[Referral],
-    book: &TermsBook,
+/// One partner with everything that is known before any money is computed.
+pub(crate) struct Account<'a> {
+    partner: &'a Partner<'a>,
+    referrals: Vec<&'a Referral<'a>>,
+    standings: Vec<Standing<'a>>,
+    streaks: Vec<Streaks>,
+    pub(crate) tiers: Tiers,
+    book: &'a TermsBook,
     as_of: DateTime<Utc>,
-) -> Result<Statement, EvaluateError> {
-    let terms = book.in_force(as_of);
-    let referrals: Vec<&Referral> = partner.referrals.iter().map(|&index| &all_referrals[index]).collect();
-    let standings = standings(partner, &referrals, book);
-    let tiers = tiers(&referrals, &standings);
-
-    let mut all_lines = Vec::new();
-    let mut states = Vec::with_capacity(referrals.len());
-    for (referral, standing) in referrals.iter().zip(&standings) {
-        let streaks = streaks(referral);
-        let first_line = all_lines.len();
-        let case = Case { referral, standing, streaks: &streaks, tiers: &tiers, as_of };
-        lines(&case, &mut all_lines)?;
-        states.push(state(partner, &case, &all_lines[first_line..])?);
-    }
-    let adjustments = partner.adjustments.iter().filter(|adjustment| adjustment.amount_minor != 0);
-    all_lines.extend(adjustments.map(|adjustment| adjustment_line(adjustment, book.in_force(adjustment.moment.0))));
-    all_lines.sort_by(|a, b| (a.earned_at, a.kind, &a.id).cmp(&(b.earned_at, b.kind, &b.id)));
-
-    let mut statement = Statement {
-        partner: partner.id.to_owned(),
-        tier: if tiers.platinum_since(terms).is_some() { Tier::Platinum } else { Tier::Standard },
-        suspended: partner.suspended,
-        as_of,
-        terms: terms.id.clone(),
-        digest: String::new(),
-        totals: totals(partner, &all_lines, terms)?,
-        lines: all_lines,
-        unmatched: partner.unmatched.clone(),
-        progress: progress(partner, &states, &standings, &tiers, terms, as_of)?,
-        referrals: states,
-    };
-    statement.digest = statement_digest(&statement);
-    Ok(statement)
 }
 
-fn totals(partner: &Partner, lines: &[Line], terms: &Terms) -> Result<Totals, EvaluateError> {
+impl<'a> Account<'a> {
+    pub(crate) fn new(
+        partner: &'a Partner<'a>,
+        all_referrals: &'a [Referral<'a>],
+        book: &'a TermsBook,
+        as_of: DateTime<Utc>,
+        supposed: Supposed,
+    ) -> Self {
+        let referrals: Vec<&Referral> = partner.referrals.iter().map(|&index| &all_referrals[index]).collect();
+        let standings = standings(partner, &referrals, book);
+        let tiers = tiers(&referrals, &standings, supposed);
+        let streaks = referrals.iter().map(|referral| streaks(referral)).collect();
+        Self { partner, referrals, standings, streaks, tiers, book, as_of }
+    }
+
+    /// The terms in force at `as_of`.
+    pub(crate) fn terms(&self) -> &'a Terms {
+        self.book.in_force(self.as_of)
+    }
+
+    /// All lines in the order of a statement, and for each referral the sum of those that are not lost.
+    pub(crate) fn drafts(&self) -> Result<(Vec<Draft<'_>>, Vec<i128>), EvaluateError> {
+        let mut all = Vec::new();
+        let mut earned = Vec::with_capacity(self.referrals.len());
+        for (index, referral) in self.referrals.iter().enumerate() {
+            let first = all.len();
+            let (standing, streaks) = (&self.standings[index], &self.streaks[index]);
+            drafts(Case { referral, standing, streaks, tiers: &self.tiers, as_of: self.as_of }, &mut all)?;
+            let kept = all[first..].iter().filter(|draft| {
+                matches!(draft.fate.status, LineStatus::Vested | LineStatus::Pending | LineStatus::Held)
+            });
+            earned.push(kept.map(|draft| i128::from(draft.amount_minor)).sum());
+        }
+        let adjustments = self.partner.adjustments.iter().filter(|adjustment| adjustment.amount_minor != 0);
+        all.extend(adjustments.map(|adjustment| adjustment_draft(adjustment, self.book.in_force(adjustment.moment.0))));
+        // Ids are only made where they decide.
+        all.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()).then_with(|| a.id().cmp(&b.id())));
+        Ok((all, earned))
+    }
+
+    /// The figures over all lines, sealed.
+    pub(crate) fn summary(&self, drafts: &[Draft]) -> Result<Summary, EvaluateError> {
+        let terms = self.terms();
+        let mut summary = Summary {
+            partner: self.partner.id.to_owned(),
+            tier: if self.tiers.platinum_since(terms).is_some() { Tier::Platinum } else { Tier::Standard },
+            suspended: self.partner.suspended,
+            as_of: self.as_of,
+            terms: terms.id.clone(),
+            digest: String::new(),
+            totals: totals(self.partner, drafts, terms)?,
+            unmatched: self.partner.unmatched.clone(),
+        };
+        summary.digest = draft_digest(&summary, drafts);
+        Ok(summary)
+    }
+
+    fn states(&self, earned: &[i128]) -> Result<Vec<ReferralState>, EvaluateError> {
+        let states = self.referrals.iter().enumerate();
+        let state = |(index, referral): (usize, &&Referral)| {
+            let (standing, streaks) = (&self.standings[index], &self.streaks[index]);
+            state(self.partner, referral, standing, streaks, earned[index], self.as_of)
+        };
+        states.map(state).collect()
+    }
+
+    fn progress(&self, states: &[ReferralState]) -> Result<Progress, EvaluateError> {
+        progress(self.partner, states, &self.standings, &self.tiers, self.terms(), self.as_of)
+    }
+
+    /// How many clients have a live subscription and have paid.
+    pub(crate) fn active_clients(&self) -> usize {
+        self.referrals.iter().filter(|referral| client_status(referral).0 == ClientStatus::Active).count()
+    }
+}
+
+pub(crate) fn totals(partner: &Partner, drafts: &[Draft], terms: &Terms) -> Result<Totals, EvaluateError> {
     let fit = |name: &str, sum: i128| {
         i64::try_from(sum)
             .map_err(|_| EvaluateError::TooLarge { what: format!("`{name}` of partner `{}`", partner.id) })
     };
     let sum = |status: LineStatus| {
-        lines.iter().filter(|line| line.status == status).map(|line| i128::from(line.amount_minor)).sum::<i128>()
+        let of_status = drafts.iter().filter(|draft| draft.fate.status == status);
+        of_status.map(|draft| i128::from(draft.amount_minor)).sum::<i128>()
     };
     let paid = partner.payouts.iter().map(|payout| {
         let amount = i128::from(payout.amount_minor);
@@ -180,17 +275,19 @@ fn totals(partner: &Partner, lines: &[Line], terms: &Terms) -> Result<Totals, Ev
     })
 }
 
-fn state(partner: &Partner, case: &Case, lines: &[Line]) -> Result<ReferralState, EvaluateError> {
-    let Case { referral, standing, streaks, as_of, .. } = case;
+fn state(
+    partner: &Partner,
+    referral: &Referral,
+    standing: &Standing,
+    streaks: &Streaks,
+    earned: i128,
+    as_of: DateTime<Utc>,
+) -> Result<ReferralState, EvaluateError> {
     let fit = |what: &str, sum: i128| {
         let what = || format!("the {what} of referral `{}`", referral.id);
         i64::try_from(sum).map_err(|_| EvaluateError::TooLarge { what: what() })
     };
     let (status, annual_price) = client_status(referral);
-    let earned = lines
-        .iter()
-        .filter(|line| matches!(line.status, LineStatus::Vested | LineStatus::Pending | LineStatus::Held))
-        .map(|line| i128::from(line.amount_minor));
     Ok(ReferralState {
         referral: referral.id.to_owned(),
         partner: partner.id.to_owned(),
@@ -206,8 +303,8 @@ fn state(partner: &Partner, case: &Case, lines: &[Line]) -> Result<ReferralState
         streak_vests_at: last_vesting(streaks, standing.terms),
         status,
         annual_price_minor: fit("annual price", annual_price)?,
-        tenure_month: standing.tenure_month(*as_of),
-        earned_minor: fit("commission", earned.sum())?,
+        tenure_month: standing.tenure_month(as_of),
+        earned_minor: fit("commission", earned)?,
         terms: standing.terms.id.clone(),
     })
 }

@@ -1,9 +1,11 @@
 //! Reading facts, strictly: an error names the line and the field, and nothing is computed from a journal that is
 //! partly unreadable (docs/rules.md §1).
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use hashbrown::DefaultHashBuilder;
+use hashbrown::hash_table::{Entry, HashTable};
 
 use crate::fact::Fact;
 use crate::raw_fact::RawFact;
@@ -53,40 +55,142 @@ pub fn parse_fact(json: &str) -> Result<Option<Fact>, FactError> {
 /// Reads a whole journal (JSONL). A byte order mark and Windows line ends are tolerated. The first bad line ends it;
 /// so does a second fact that has the id of an earlier one and other content.
 pub fn read_journal(text: &str) -> Result<Vec<Fact>, JournalError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut facts = Vec::new();
-    let mut lines = Vec::new();
-    let mut failure = None;
-    for (index, line) in text.split('\n').enumerate() {
-        match parse_fact(line) {
-            Ok(Some(fact)) => {
-                facts.push(fact);
-                lines.push(index + 1);
-            }
-            Ok(None) => {}
-            Err(error) => {
-                failure = Some(JournalError { line: index + 1, field: error.field, message: error.message });
-                break;
-            }
+    let mut reader = JournalReader::new();
+    for line in text.split('\n') {
+        if !reader.push_line(line.as_bytes()) {
+            break;
         }
     }
-    // Whatever conflicts here stands on an earlier line than the failure.
-    if let Some((first, second)) = conflicting_ids(&facts) {
-        return Err(JournalError {
-            line: lines[second],
-            field: Some("id".to_owned()),
-            message: format!("`{}` was used on line {} for a different fact", facts[second].id, lines[first]),
-        });
+    reader.finish().map(Journal::into_facts)
+}
+
+/// Facts that were all read and found possible, and of which no two have one id and different content. Evaluation need
+/// not look again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Journal(Vec<Fact>);
+
+impl Journal {
+    /// The facts in the order of their lines.
+    pub fn facts(&self) -> &[Fact] {
+        &self.0
     }
-    failure.map_or(Ok(facts), Err)
+
+    /// The facts, to be kept.
+    pub fn into_facts(self) -> Vec<Fact> {
+        self.0
+    }
+}
+
+/// Reads a journal line by line, for whoever does not want its text in memory; and in parts, for whoever has several
+/// threads.
+///
+/// ```
+/// # use commission::JournalReader;
+/// let line = br#"{"id":"f1","at":"2026-01-01T00:00:00Z","type":"partner_suspended","partner":"P"}"#;
+/// let (mut first, mut rest) = (JournalReader::new(), JournalReader::of_later_part());
+/// first.push_line(line);
+/// rest.push_line(b"");
+/// rest.push_line(b"nonsense");
+/// first.append(rest);
+/// assert_eq!(first.finish().unwrap_err().line, 3);
+/// ```
+#[derive(Debug, Default)]
+pub struct JournalReader {
+    facts: Vec<Fact>,
+    /// The numbers of blank lines, without which the line of each fact is known.
+    blanks: Vec<usize>,
+    lines: usize,
+    failure: Option<JournalError>,
+    is_later_part: bool,
+}
+
+impl JournalReader {
+    /// Reads from the first line of a journal on, which may begin with a byte order mark.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads lines from the middle of a journal, to be appended to what reads the lines before.
+    pub fn of_later_part() -> Self {
+        Self { is_later_part: true, ..Self::default() }
+    }
+
+    /// Reads the next line, with or without its line end. `false` once a line could not be read: no further one will
+    /// be, and [`Self::finish`] says why.
+    pub fn push_line(&mut self, line: &[u8]) -> bool {
+        if self.failure.is_some() {
+            return false;
+        }
+        let at_start = self.lines == 0 && !self.is_later_part;
+        self.lines += 1;
+        let line = if at_start { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
+        let not_text = |_| FactError { field: None, message: "is not UTF-8 text".to_owned() };
+        match std::str::from_utf8(line).map_err(not_text).and_then(parse_fact) {
+            Ok(Some(fact)) => self.facts.push(fact),
+            Ok(None) => self.blanks.push(self.lines),
+            Err(error) => {
+                self.failure = Some(JournalError { line: self.lines, field: error.field, message: error.message });
+            }
+        }
+        self.failure.is_none()
+    }
+
+    /// Goes on with the lines that another reader has read. Nothing more counts after a line that could not be read.
+    pub fn append(&mut self, later: Self) {
+        if self.failure.is_some() {
+            return;
+        }
+        if self.facts.is_empty() {
+            self.facts = later.facts;
+        } else {
+            self.facts.extend(later.facts);
+        }
+        self.blanks.extend(later.blanks.iter().map(|line| line + self.lines));
+        self.failure = later.failure.map(|error| JournalError { line: error.line + self.lines, ..error });
+        self.lines += later.lines;
+    }
+
+    /// All facts, or the first bad line: one that cannot be read, or one with the id of an earlier one and other
+    /// content.
+    pub fn finish(self) -> Result<Journal, JournalError> {
+        // Whatever conflicts here stands on an earlier line than the failure.
+        if let Some((first, second)) = conflicting_ids(&self.facts) {
+            return Err(JournalError {
+                line: self.line_of(second),
+                field: Some("id".to_owned()),
+                message: format!(
+                    "`{}` was used on line {} for a different fact",
+                    self.facts[second].id,
+                    self.line_of(first)
+                ),
+            });
+        }
+        self.failure.map_or(Ok(Journal(self.facts)), Err)
+    }
+
+    fn line_of(&self, fact: usize) -> usize {
+        self.blanks.iter().fold(fact + 1, |line, blank| if *blank <= line { line + 1 } else { line })
+    }
 }
 
 /// The first fact whose id an earlier one has with other content, as (earlier, later) positions.
 pub(crate) fn conflicting_ids(facts: &[Fact]) -> Option<(usize, usize)> {
-    let mut seen = HashMap::with_capacity(facts.len());
-    facts.iter().enumerate().find_map(|(index, fact)| {
-        let first = *seen.entry(fact.id.as_str()).or_insert(index);
-        (first != index && facts[first] != *fact).then_some((first, index))
+    // A table of positions is a fifth of the size of a map from ids.
+    let hasher = DefaultHashBuilder::default();
+    let mut seen: HashTable<u32> = HashTable::with_capacity(facts.len());
+    let fact = |position: u32| &facts[position as usize];
+    facts.iter().zip(0u32..).find_map(|(later, index)| {
+        let same_id = |&earlier: &u32| fact(earlier).id == later.id;
+        match seen.entry(hasher.hash_one(&later.id), same_id, |&other| hasher.hash_one(&fact(other).id)) {
+            Entry::Occupied(entry) => {
+                let first = *entry.get();
+                (*fact(first) != *later).then_some((first as usize, index as usize))
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(index);
+                None
+            }
+        }
     })
 }
 

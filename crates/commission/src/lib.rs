@@ -32,18 +32,19 @@ mod tiers;
 mod why;
 
 pub use calendar::Quarter;
-pub use digest::set_digest;
+pub use digest::{set_digest, set_digest_of_summaries};
 pub use domain::{is_free_mail, registrable_domain, website_host};
 pub use evaluate::{EvaluateError, Evaluation, Program, evaluate};
 pub use fact::{Fact, FactBody, Interval, Outcome};
-pub use journal::{FactError, JournalError, parse_fact, parse_time, read_journal};
+pub use journal::{FactError, Journal, JournalError, JournalReader, parse_fact, parse_time, read_journal};
 pub use matching::facts_by_partner;
 pub use money::format_minor;
 pub use statement::{
     ClientStatus, Decision, Flag, Line, LineKind, LineStatus, Missing, PlatinumProgress, Progress, Reason,
-    ReferralState, Statement, Tier, Totals, Unmatched, VolumeProgress,
+    ReferralState, Statement, Summary, Tier, Totals, Unmatched, VolumeProgress,
 };
 pub use terms::{HighValueTerms, PlatinumTerms, Terms, TermsBook, TermsError, VolumeScope, VolumeTerms};
+pub use why::{Origin, ReturnedBy, ShareRule, Vesting, Why};
 
 /// Names everything outside the facts and the terms that a figure depends on: the engine, the public suffix list and
 /// the free-mail list. Digests are comparable only at an equal value of it (docs/rules.md §9).

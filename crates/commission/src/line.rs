@@ -1,4 +1,5 @@
-//! From invoices to lines: rates, bonuses, reversals and the status of each (docs/rules.md §4 to §7).
+//! From invoices to lines: rates, bonuses, reversals and the status of each (docs/rules.md §4 to §7). Lines are drafted
+//! first and written out only where somebody reads them.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -6,7 +7,7 @@ use rust_decimal::Decimal;
 use crate::calendar::Quarter;
 use crate::evaluate::EvaluateError;
 use crate::fact::Interval;
-use crate::model::{Adjustment, Invoice, Referral};
+use crate::model::{Adjustment, Invoice, Referral, Step};
 use crate::money::{at_rate, rate_text, share};
 use crate::statement::{Line, LineKind, LineStatus, Reason};
 use crate::streak::{Streak, Streaks};
@@ -15,6 +16,7 @@ use crate::tiers::{Standing, Tiers};
 use crate::why;
 
 /// One referral with everything that its lines depend on.
+#[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     pub(crate) referral: &'a Referral<'a>,
     pub(crate) standing: &'a Standing<'a>,
@@ -24,34 +26,123 @@ pub(crate) struct Case<'a> {
 }
 
 /// Something that an invoice earns, before refunds and before anybody asks when it vests.
-pub(crate) struct Grant {
-    pub(crate) kind: LineKind,
-    pub(crate) rule: &'static str,
-    pub(crate) rate: Option<Decimal>,
-    pub(crate) basis_minor: i64,
-    pub(crate) amount_minor: i64,
-    pub(crate) earned_at: DateTime<Utc>,
+struct Grant {
+    kind: LineKind,
+    rule: &'static str,
+    rate: Option<Decimal>,
+    basis_minor: i64,
+    amount_minor: i64,
+    earned_at: DateTime<Utc>,
 }
 
-/// What is the same for all lines of an invoice.
-pub(crate) struct Setting<'a> {
-    pub(crate) case: &'a Case<'a>,
+/// A line before it is written out: all figures, no text. A summary needs no more.
+pub(crate) struct Draft<'a> {
+    pub(crate) source: Source<'a>,
+    pub(crate) kind: LineKind,
+    pub(crate) amount_minor: i64,
+    pub(crate) basis_minor: i64,
+    pub(crate) rate: Option<Decimal>,
+    pub(crate) rule: &'static str,
+    pub(crate) terms: &'a Terms,
+    pub(crate) earned_at: DateTime<Utc>,
+    pub(crate) fate: Fate,
+}
+
+/// What a line is about.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Paid(Paid<'a>),
+    Adjustment(&'a Adjustment<'a>),
+}
+
+/// A payment, with what is the same for all lines of its invoice; and for a reversal what took it back.
+#[derive(Clone, Copy)]
+pub(crate) struct Paid<'a> {
+    pub(crate) case: Case<'a>,
     pub(crate) invoice: &'a Invoice<'a>,
     pub(crate) tenure_month: u32,
     pub(crate) streak: Streak,
     /// Whether the client had left before this streak began.
     pub(crate) returned: bool,
+    pub(crate) taken: Option<Taken<'a>>,
+}
+
+/// What takes a part of a line back.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken<'a> {
+    pub(crate) of: LineKind,
+    pub(crate) earned_minor: i64,
+    pub(crate) step: &'a Step<'a>,
 }
 
 /// What became of a line.
+#[derive(Clone, Copy)]
 pub(crate) struct Fate {
     pub(crate) status: LineStatus,
     pub(crate) reason: Option<Reason>,
     pub(crate) vests_at: Option<DateTime<Utc>>,
 }
 
+impl Draft<'_> {
+    /// The position of a line in a statement, as far as it does not need the id.
+    pub(crate) fn sort_key(&self) -> (DateTime<Utc>, LineKind) {
+        (self.earned_at, self.kind)
+    }
+
+    /// Writes the id of the line: what it is about, joined with colons.
+    pub(crate) fn write_id(&self, id: &mut String) {
+        match &self.source {
+            Source::Adjustment(adjustment) => push_parts(id, &["adjustment", adjustment.moment.1]),
+            Source::Paid(Paid { case, invoice, taken: None, .. }) => {
+                push_parts(id, &[self.kind.as_str(), case.referral.id, invoice.id]);
+            }
+            Source::Paid(Paid { case, invoice, taken: Some(taken), .. }) => {
+                let parts = [self.kind.as_str(), taken.of.as_str(), case.referral.id, invoice.id, taken.step.moment.1];
+                push_parts(id, &parts);
+            }
+        }
+    }
+
+    pub(crate) fn id(&self) -> String {
+        let mut id = String::with_capacity(48);
+        self.write_id(&mut id);
+        id
+    }
+
+    pub(crate) fn paid(&self) -> Option<&Paid<'_>> {
+        match &self.source {
+            Source::Paid(paid) => Some(paid),
+            Source::Adjustment(_) => None,
+        }
+    }
+
+    /// The line with all its text.
+    pub(crate) fn write_out(&self) -> Line {
+        let why = why::why(self);
+        let paid = self.paid();
+        Line {
+            id: self.id(),
+            kind: self.kind,
+            referral: paid.map(|paid| paid.case.referral.id.to_owned()),
+            invoice: paid.map(|paid| paid.invoice.id.to_owned()),
+            amount_minor: self.amount_minor,
+            basis_minor: self.basis_minor,
+            rate: self.rate.map(rate_text),
+            rule: self.rule.to_owned(),
+            terms: self.terms.id.clone(),
+            tenure_month: paid.map(|paid| paid.tenure_month),
+            reason: self.fate.reason,
+            status: self.fate.status,
+            earned_at: self.earned_at,
+            vests_at: self.fate.vests_at,
+            why: why.to_string(),
+            parts: Some(why),
+        }
+    }
+}
+
 /// All lines of a referral, invoice by invoice.
-pub(crate) fn lines(case: &Case, out: &mut Vec<Line>) -> Result<(), EvaluateError> {
+pub(crate) fn drafts<'a>(case: Case<'a>, out: &mut Vec<Draft<'a>>) -> Result<(), EvaluateError> {
     let (Some(clock_turn), platinum_since) = (case.standing.turn, case.tiers.platinum_since(case.standing.terms))
     else {
         return Ok(());
@@ -59,48 +150,47 @@ pub(crate) fn lines(case: &Case, out: &mut Vec<Line>) -> Result<(), EvaluateErro
     let high_value = high_value_invoice(case.referral, case.standing.terms);
     for (index, invoice) in case.referral.invoices.iter().enumerate() {
         let streak = case.streaks.of_invoice[index];
-        let setting = Setting {
+        let paid = Paid {
             case,
             invoice,
             tenure_month: case.standing.tenure_month(invoice.starts_at()).unwrap_or(1),
             streak: case.streaks.all[streak],
             returned: streak > 0,
+            taken: None,
         };
         let platinum = platinum_since.is_some_and(|since| invoice.moment.0 >= since);
         let too_large = || EvaluateError::TooLarge { what: format!("the commission on invoice `{}`", invoice.id) };
-        let mut grants = base_grants(invoice, clock_turn, case.standing.terms, platinum).ok_or_else(too_large)?;
-        if !platinum {
-            grants.extend(volume_grant(case, invoice).map_err(|()| too_large())?);
-        }
-        if high_value == Some(index) {
-            grants.extend(high_value_grant(case.referral, invoice, case.standing.terms));
-        }
-        for grant in grants.iter().filter(|grant| grant.amount_minor != 0) {
-            out.push(line(&setting, grant));
-            push_reversals(&setting, grant, out).ok_or_else(too_large)?;
+        let [first_year, recurring] =
+            base_grants(invoice, clock_turn, case.standing.terms, platinum).ok_or_else(too_large)?;
+        let volume = if platinum { None } else { volume_grant(&case, invoice).map_err(|()| too_large())? };
+        let high_value = (high_value == Some(index))
+            .then(|| high_value_grant(case.referral, invoice, case.standing.terms))
+            .flatten();
+        let grants = [Some(first_year), Some(recurring), volume, high_value];
+        for grant in grants.iter().flatten().filter(|grant| grant.amount_minor != 0) {
+            out.push(draft(paid, grant));
+            push_reversals(paid, grant, out).ok_or_else(too_large)?;
         }
     }
     Ok(())
 }
 
 /// The first-year and the recurring share of an invoice; both when the turn splits its period.
-fn base_grants(invoice: &Invoice, turn: DateTime<Utc>, terms: &Terms, platinum: bool) -> Option<Vec<Grant>> {
+fn base_grants(invoice: &Invoice, turn: DateTime<Utc>, terms: &Terms, platinum: bool) -> Option<[Grant; 2]> {
     let first_year_basis = first_year_part(invoice, turn)?;
     let (first_year, recurring) = if platinum {
         (("platinum_first_year", terms.platinum.first_year_rate), ("platinum_recurring", terms.platinum.recurring_rate))
     } else {
         (("first_year", terms.first_year_rate), ("recurring", terms.recurring_rate))
     };
-    [
-        (LineKind::FirstYear, first_year, first_year_basis),
-        (LineKind::Recurring, recurring, invoice.amount_minor - first_year_basis),
-    ]
-    .into_iter()
-    .map(|(kind, (rule, rate), basis_minor)| {
+    let grant = |kind, (rule, rate): (&'static str, Decimal), basis_minor| {
         let amount_minor = at_rate(basis_minor, rate)?;
         Some(Grant { kind, rule, rate: Some(rate), basis_minor, amount_minor, earned_at: invoice.moment.0 })
-    })
-    .collect()
+    };
+    Some([
+        grant(LineKind::FirstYear, first_year, first_year_basis)?,
+        grant(LineKind::Recurring, recurring, invoice.amount_minor - first_year_basis)?,
+    ])
 }
 
 /// The part of an invoice that pays for time before the turn.
@@ -160,31 +250,23 @@ fn high_value_grant(referral: &Referral, invoice: &Invoice, terms: &Terms) -> Op
     })
 }
 
-fn line(setting: &Setting, grant: &Grant) -> Line {
-    let Setting { case, invoice, .. } = setting;
-    let fate = fate(setting, grant.earned_at);
-    Line {
-        id: line_id(&[grant.kind.as_str(), case.referral.id, invoice.id]),
+fn draft<'a>(paid: Paid<'a>, grant: &Grant) -> Draft<'a> {
+    Draft {
+        source: Source::Paid(paid),
         kind: grant.kind,
-        referral: Some(case.referral.id.to_owned()),
-        invoice: Some(invoice.id.to_owned()),
         amount_minor: grant.amount_minor,
         basis_minor: grant.basis_minor,
-        rate: grant.rate.map(rate_text),
-        rule: grant.rule.to_owned(),
-        terms: case.standing.terms.id.clone(),
-        tenure_month: Some(setting.tenure_month),
-        why: why::grant(setting, grant, &fate),
-        reason: fate.reason,
-        status: fate.status,
+        rate: grant.rate,
+        rule: grant.rule,
+        terms: paid.case.standing.terms,
         earned_at: grant.earned_at,
-        vests_at: fate.vests_at,
+        fate: fate(&paid, grant.earned_at),
     }
 }
 
 /// What each refund and lost dispute takes of a line, so that the total lost is right after every step.
-fn push_reversals(setting: &Setting, grant: &Grant, out: &mut Vec<Line>) -> Option<()> {
-    let Setting { case, invoice, .. } = setting;
+fn push_reversals<'a>(paid: Paid<'a>, grant: &Grant, out: &mut Vec<Draft<'a>>) -> Option<()> {
+    let Paid { case, invoice, .. } = paid;
     let (mut returned, mut lost) = (0, 0);
     for step in &invoice.steps {
         let before = returned;
@@ -200,32 +282,25 @@ fn push_reversals(setting: &Setting, grant: &Grant, out: &mut Vec<Line>) -> Opti
             continue;
         }
         let earned_at = step.moment.0.max(grant.earned_at);
-        let fate = fate(setting, earned_at);
-        let (amount_minor, basis_minor) = (lost_before - lost, returned - before);
-        out.push(Line {
-            id: line_id(&["reversal", grant.kind.as_str(), case.referral.id, invoice.id, step.moment.1]),
+        let taken = Taken { of: grant.kind, earned_minor: grant.amount_minor, step };
+        out.push(Draft {
+            source: Source::Paid(Paid { taken: Some(taken), ..paid }),
             kind: LineKind::Reversal,
-            referral: Some(case.referral.id.to_owned()),
-            invoice: Some(invoice.id.to_owned()),
-            amount_minor,
-            basis_minor,
-            rate: grant.rate.map(rate_text),
-            rule: grant.rule.to_owned(),
-            terms: case.standing.terms.id.clone(),
-            tenure_month: Some(setting.tenure_month),
-            why: why::reversal(setting, grant, step, basis_minor, amount_minor, &fate),
-            reason: fate.reason,
-            status: fate.status,
+            amount_minor: lost_before - lost,
+            basis_minor: returned - before,
+            rate: grant.rate,
+            rule: grant.rule,
+            terms: case.standing.terms,
             earned_at,
-            vests_at: fate.vests_at,
+            fate: fate(&paid, earned_at),
         });
     }
     Some(())
 }
 
 /// The status of a line that was earned, or taken back, at an instant: the first that applies.
-fn fate(setting: &Setting, earned_at: DateTime<Utc>) -> Fate {
-    let Setting { case, invoice, streak, .. } = setting;
+fn fate(paid: &Paid, earned_at: DateTime<Utc>) -> Fate {
+    let Paid { case, invoice, streak, .. } = paid;
     let days = case.standing.terms.vesting_days;
     let vests_at = streak.vesting_instant(days).max(earned_at);
     let (status, reason) = if case.standing.rejected {
@@ -246,31 +321,24 @@ fn fate(setting: &Setting, earned_at: DateTime<Utc>) -> Fate {
 }
 
 /// The line of an adjustment, which vests at once.
-pub(crate) fn adjustment_line(adjustment: &Adjustment, terms: &Terms) -> Line {
-    let (at, fact) = adjustment.moment;
-    Line {
-        id: line_id(&["adjustment", fact]),
+pub(crate) fn adjustment_draft<'a>(adjustment: &'a Adjustment<'a>, terms: &'a Terms) -> Draft<'a> {
+    let at = adjustment.moment.0;
+    Draft {
+        source: Source::Adjustment(adjustment),
         kind: LineKind::Adjustment,
-        referral: None,
-        invoice: None,
         amount_minor: adjustment.amount_minor,
         basis_minor: adjustment.amount_minor,
         rate: None,
-        rule: "adjustment".to_owned(),
-        terms: terms.id.clone(),
-        tenure_month: None,
-        reason: None,
-        status: LineStatus::Vested,
+        rule: "adjustment",
+        terms,
         earned_at: at,
-        vests_at: Some(at),
-        why: why::adjustment(adjustment),
+        fate: Fate { status: LineStatus::Vested, reason: None, vests_at: Some(at) },
     }
 }
 
 /// Joins the parts of a line id with colons; a colon or a percent sign within a part is percent-encoded, so that two
 /// lines never share an id.
-fn line_id(parts: &[&str]) -> String {
-    let mut id = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
+fn push_parts(id: &mut String, parts: &[&str]) {
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             id.push(':');
@@ -281,5 +349,4 @@ fn line_id(parts: &[&str]) -> String {
             id.push_str(part);
         }
     }
-    id
 }

@@ -42,13 +42,19 @@ struct Sorted<'a> {
     reversals: Vec<&'a Fact>,
 }
 
-fn sort(facts: &[Fact], as_of: DateTime<Utc>) -> Result<Sorted<'_>, EvaluateError> {
+/// Whether all facts are possible and no two contradict each other.
+fn check_all(facts: &[Fact]) -> Result<(), EvaluateError> {
     for fact in facts {
         check(fact).map_err(|error| EvaluateError::Fact { id: fact.id.clone(), error })?;
     }
     if let Some((_, second)) = conflicting_ids(facts) {
         return Err(EvaluateError::ConflictingFacts { id: facts[second].id.clone() });
     }
+    Ok(())
+}
+
+/// Puts the facts before `as_of` in order, each once.
+fn sort(facts: &[Fact], as_of: DateTime<Utc>) -> Sorted<'_> {
     let mut counting: Vec<&Fact> = facts.iter().filter(|fact| fact.at < as_of).collect();
     counting.sort_by_key(|fact| moment(fact));
     counting.dedup_by_key(|fact| moment(fact));
@@ -74,23 +80,30 @@ fn sort(facts: &[Fact], as_of: DateTime<Utc>) -> Result<Sorted<'_>, EvaluateErro
         };
         list.push(fact);
     }
-    Ok(sorted)
+    sorted
 }
 
 /// Matches all facts before `as_of`.
 pub(crate) fn matched(facts: &[Fact], as_of: DateTime<Utc>) -> Result<Matched<'_>, EvaluateError> {
+    check_all(facts)?;
+    Ok(matched_unchecked(facts, as_of))
+}
+
+/// The same for facts that are known to be possible and not to contradict each other.
+pub(crate) fn matched_unchecked(facts: &[Fact], as_of: DateTime<Utc>) -> Matched<'_> {
     let mut matcher = Matcher::new(|_, _| {});
-    matcher.run(&sort(facts, as_of)?);
-    Ok(matcher.finish())
+    matcher.run(&sort(facts, as_of));
+    matcher.finish()
 }
 
 /// The facts that each partner's statement at `as_of` depends on, by partner and in order: a journal of them alone
 /// gives that partner the same statement. Where a referral was moved, the new partner's list has the `partner_joined`
 /// of the partner that it was first credited to, without which its creation would point at somebody unknown.
 pub fn facts_by_partner(facts: &[Fact], as_of: DateTime<Utc>) -> Result<BTreeMap<&str, Vec<&Fact>>, EvaluateError> {
+    check_all(facts)?;
     let mut notes = Vec::new();
     let mut matcher = Matcher::new(|fact, lead| notes.push((fact, lead)));
-    matcher.run(&sort(facts, as_of)?);
+    matcher.run(&sort(facts, as_of));
     let Matcher { partners, referrals, .. } = matcher;
     let mut lists: Vec<Vec<&Fact>> = partners.iter().map(|_| Vec::new()).collect();
     for (fact, lead) in notes {

@@ -3,6 +3,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::why::Why;
+
 /// What one partner is owed at one instant, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -31,6 +33,28 @@ pub struct Statement {
     /// How near the next tiers are. Not part of the JSON.
     #[serde(skip)]
     pub progress: Progress,
+}
+
+/// A statement without its lines, with the same figures and the same digest: much quicker to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Summary {
+    /// The partner's code.
+    pub partner: String,
+    /// The tier under the terms in force at `as_of`.
+    pub tier: Tier,
+    /// A suspended partner earns and is not paid.
+    pub suspended: bool,
+    /// Only facts before this instant count.
+    pub as_of: DateTime<Utc>,
+    /// The id of the terms in force at `as_of`.
+    pub terms: String,
+    /// That of the statement with its lines, see [`crate::digest`].
+    pub digest: String,
+    /// The sums of the lines.
+    pub totals: Totals,
+    /// Facts that lead to this partner and point at something unknown.
+    pub unmatched: Vec<Unmatched>,
 }
 
 /// The tier of a partner.
@@ -112,6 +136,9 @@ pub struct Line {
     pub vests_at: Option<DateTime<Utc>>,
     /// The whole of it in a sentence.
     pub why: String,
+    /// What the sentence is made of, part by part. Not part of the JSON, so absent in a line that was read.
+    #[serde(skip)]
+    pub parts: Option<Why>,
 }
 
 /// The sort of a line.

@@ -99,6 +99,16 @@ impl Records {
     }
 }
 
+/// Thresholds that are taken as reached at an instant, or as never reached, whatever the facts say: for asking what
+/// reaching them is worth.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Supposed {
+    /// A quarter, and when it was reached.
+    pub(crate) quarter: Option<(Quarter, Option<DateTime<Utc>>)>,
+    /// Since when the partner is platinum.
+    pub(crate) platinum: Option<Option<DateTime<Utc>>>,
+}
+
 /// The history of a partner's qualifying referrals. It knows no thresholds, so that each referral's own terms can be
 /// asked about it.
 #[derive(Default)]
@@ -110,11 +120,15 @@ pub(crate) struct Tiers {
     pub(crate) qualifying: u32,
     /// The annualised price of their live subscriptions now.
     pub(crate) annual_minor: i128,
+    supposed: Supposed,
 }
 
 impl Tiers {
     /// From when on a partner is platinum under these terms.
     pub(crate) fn platinum_since(&self, terms: &Terms) -> Option<DateTime<Utc>> {
+        if let Some(since) = self.supposed.platinum {
+            return since;
+        }
         let by_count = self.counts.first_reached(terms.platinum.referrals_needed.into());
         let by_price = self.annual.first_reached(terms.platinum.arr_minor_needed.into());
         by_count.into_iter().chain(by_price).min()
@@ -122,6 +136,9 @@ impl Tiers {
 
     /// When a quarter was reached under these terms.
     pub(crate) fn quarter_reached(&self, quarter: Quarter, terms: &Terms) -> Option<DateTime<Utc>> {
+        if let Some((_, reached_at)) = self.supposed.quarter.filter(|(supposed, _)| *supposed == quarter) {
+            return reached_at;
+        }
         let (_, records) = self.quarters.get(&quarter)?;
         records.first_reached(terms.volume.referrals_needed.into())
     }
@@ -150,7 +167,7 @@ struct Counted {
 }
 
 /// Walks through everything that happened to a partner's eligible referrals, instant by instant.
-pub(crate) fn tiers(referrals: &[&Referral], standings: &[Standing]) -> Tiers {
+pub(crate) fn tiers(referrals: &[&Referral], standings: &[Standing], supposed: Supposed) -> Tiers {
     let mut changes = Vec::new();
     for (index, (referral, standing)) in referrals.iter().zip(standings).enumerate() {
         if standing.eligible {
@@ -159,7 +176,7 @@ pub(crate) fn tiers(referrals: &[&Referral], standings: &[Standing]) -> Tiers {
     }
     changes.sort_by_key(|change| change.at);
 
-    let mut tiers = Tiers::default();
+    let mut tiers = Tiers { supposed, ..Tiers::default() };
     let mut counted: Vec<Counted> = referrals.iter().map(|_| Counted::default()).collect();
     for instant in changes.chunk_by(|a, b| a.at == b.at) {
         for change in instant {
