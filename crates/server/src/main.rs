@@ -2,9 +2,11 @@
 
 mod config;
 mod host;
+mod journal;
 mod mail;
 mod payouts;
 mod serve;
+mod statements;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +35,10 @@ enum Command {
         #[command(subcommand)]
         command: payouts::Payouts,
     },
+    /// Compute every partner's statement from a journal.
+    Statements(statements::Statements),
+    /// Write the stored facts as a journal, and the terms beside it.
+    Journal(journal::Journal),
     /// Keys of programs.
     Key {
         #[command(subcommand)]
@@ -107,6 +113,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(options) => serve::serve(options).await,
         Command::Payouts { command } => payouts::run(command).await,
+        Command::Statements(options) => statements::run(&options),
+        Command::Journal(options) => journal::run(options).await,
         Command::Key { command: Key::Issue { data, kind, label } } => {
             let app = serve::offline_app(&data)?;
             let kind = match kind {
