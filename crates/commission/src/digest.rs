@@ -20,6 +20,9 @@
 //! of the statement, the 32 bytes of its digest; the number of unmatched facts and for each `id`, `at`, `type`,
 //! `missing`, `missing_id`. Not the partner's name, which a statement does not have.
 //!
+//! **Lines**: the text `lines`, the number of lines and for each, in the order of the statement, the 32 bytes of its
+//! digest. Unlike that of the statement it stays the same while nothing happens.
+//!
 //! **Set**: the text `set`, the number of statements, then for each, by partner as UTF-8 bytes, `partner` and the 32
 //! bytes of its digest.
 
@@ -71,7 +74,7 @@ impl Form {
 
 /// The digest of a line.
 pub fn line_digest(line: &Line) -> String {
-    hex::encode(hash_line(&mut Form::default(), &LineFields::of(line)))
+    hex::encode(line_hash(line))
 }
 
 /// The digest of a statement, computed anew: equal to its `digest` unless something was changed.
@@ -106,6 +109,26 @@ pub(crate) fn set_digest_of<'a>(digests: impl Iterator<Item = (&'a str, &'a str)
 pub(crate) fn draft_digest(summary: &Summary, drafts: &[Draft]) -> String {
     let mut head = statement_head(summary.into());
     head.count(drafts.len());
+    hash_drafts(drafts, |_, hash| head.bytes(&hash));
+    push_unmatched(&mut head, &summary.unmatched);
+    hex::encode(head.hash())
+}
+
+/// The digest of all lines of a statement, in its order, that have these digests.
+pub(crate) fn lines_digest<'a>(lines: impl ExactSizeIterator<Item = &'a [u8; 32]>) -> String {
+    let mut form = Form::of("lines");
+    form.count(lines.len());
+    lines.for_each(|hash| form.bytes(hash));
+    hex::encode(form.hash())
+}
+
+/// The digest of a line, in bytes.
+pub(crate) fn line_hash(line: &Line) -> [u8; 32] {
+    hash_line(&mut Form::default(), &LineFields::of(line))
+}
+
+/// Tells the id and the digest of each line, in order, none of which is written out.
+pub(crate) fn hash_drafts(drafts: &[Draft], mut tell: impl FnMut(&str, [u8; 32])) {
     let (mut form, mut id, mut rates) = (Form::default(), String::new(), Rates::default());
     for draft in drafts {
         id.clear();
@@ -127,10 +150,8 @@ pub(crate) fn draft_digest(summary: &Summary, drafts: &[Draft]) -> String {
             earned_at: draft.earned_at,
             vests_at: draft.fate.vests_at,
         };
-        head.bytes(&hash_line(&mut form, &fields));
+        tell(&id, hash_line(&mut form, &fields));
     }
-    push_unmatched(&mut head, &summary.unmatched);
-    hex::encode(head.hash())
 }
 
 /// The few rates of a partner's lines, each written once.

@@ -8,7 +8,7 @@ use crate::digest::{draft_digest, set_digest_of};
 use crate::fact::Fact;
 use crate::journal::{FactError, Journal};
 use crate::line::{Case, Draft, adjustment_draft, drafts};
-use crate::matching::{matched, matched_unchecked};
+use crate::matching::{Effect, matched, matched_unchecked, matched_with_effects};
 use crate::model::{Matched, Partner, Referral};
 use crate::money::monthly_at_rate;
 use crate::statement::{
@@ -86,6 +86,17 @@ impl<'a> Program<'a> {
     /// The same of a journal, whose facts need not be checked again.
     pub fn of_journal(journal: &'a Journal, terms: &'a TermsBook, as_of: DateTime<Utc>) -> Self {
         Self { matched: matched_unchecked(journal.facts(), as_of), terms, as_of }
+    }
+
+    /// The same as [`Self::new`], with the effects of the facts that are wanted.
+    pub(crate) fn with_effects(
+        facts: &'a [Fact],
+        terms: &'a TermsBook,
+        as_of: DateTime<Utc>,
+        wanted: impl Fn(&Fact) -> bool,
+    ) -> Result<(Self, Vec<Effect<'a>>), EvaluateError> {
+        let (matched, effects) = matched_with_effects(facts, as_of, wanted)?;
+        Ok((Self { matched, terms, as_of }, effects))
     }
 
     /// How many partners there are.

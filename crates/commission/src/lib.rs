@@ -11,9 +11,12 @@
 //! 3. `domain` and `tiers` decide flags, eligibility, platinum and quarters (§3, §4);
 //! 4. `streak` decides when money vests (§5);
 //! 5. `line` makes lines and reversals (§4, §6, §7), and `why` puts each into words (§9);
-//! 6. [`evaluate`] puts statements together and [`digest`] seals them.
+//! 6. [`evaluate`] puts statements together and [`digest`] seals them;
+//! 7. [`Comparison`] says what differs between two evaluations, and `cause` why.
 
 mod calendar;
+mod cause;
+mod diff;
 pub mod digest;
 mod domain;
 mod evaluate;
@@ -32,6 +35,8 @@ mod tiers;
 mod why;
 
 pub use calendar::Quarter;
+pub use cause::{Because, FactName};
+pub use diff::{Cause, Change, CompareError, Comparison, Difference, Side, StatementDiff};
 pub use digest::{set_digest, set_digest_of_summaries};
 pub use domain::{is_free_mail, registrable_domain, website_host};
 pub use evaluate::{EvaluateError, Evaluation, Program, evaluate};

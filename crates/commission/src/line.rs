@@ -1,6 +1,8 @@
 //! From invoices to lines: rates, bonuses, reversals and the status of each (docs/rules.md §4 to §7). Lines are drafted
 //! first and written out only where somebody reads them.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
@@ -343,10 +345,11 @@ fn push_parts(id: &mut String, parts: &[&str]) {
         if index > 0 {
             id.push(':');
         }
-        if part.contains([':', '%']) {
-            id.push_str(&part.replace('%', "%25").replace(':', "%3A"));
-        } else {
-            id.push_str(part);
-        }
+        id.push_str(&self::part(part));
     }
+}
+
+/// A part as it stands in a line id.
+pub(crate) fn part(text: &str) -> Cow<'_, str> {
+    if text.contains([':', '%']) { text.replace('%', "%25").replace(':', "%3A").into() } else { text.into() }
 }

@@ -3,6 +3,7 @@
 //!
 //! A kind of fact is matched only after the kinds that it can point at, so arrival order has no say.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
@@ -87,6 +88,49 @@ fn sort(facts: &[Fact], as_of: DateTime<Utc>) -> Sorted<'_> {
 pub(crate) fn matched(facts: &[Fact], as_of: DateTime<Utc>) -> Result<Matched<'_>, EvaluateError> {
     check_all(facts)?;
     Ok(matched_unchecked(facts, as_of))
+}
+
+/// A fact that has an effect, and to whom it belongs: a partner by code and, where it is about one, a referral.
+#[derive(Clone, Copy)]
+pub(crate) struct Effect<'a> {
+    pub(crate) fact: &'a Fact,
+    pub(crate) partner: &'a str,
+    pub(crate) referral: Option<&'a str>,
+}
+
+/// Matches all facts before `as_of` and tells the effects of those that are `wanted`.
+pub(crate) fn matched_with_effects<'a>(
+    facts: &'a [Fact],
+    as_of: DateTime<Utc>,
+    wanted: impl Fn(&Fact) -> bool,
+) -> Result<(Matched<'a>, Vec<Effect<'a>>), EvaluateError> {
+    check_all(facts)?;
+    let notes = RefCell::new(Vec::new());
+    let mut matcher = Matcher::new(|fact, lead| {
+        if wanted(fact) {
+            notes.borrow_mut().push((fact, lead));
+        }
+    });
+    matcher.run(&sort(facts, as_of));
+    // What points at something unknown may lead to a partner too, and has no effect.
+    let missed: HashSet<&str> = matcher.unmatched.iter().map(|(_, fact)| fact.id.as_str()).collect();
+    let effect = |(fact, lead): (&'a Fact, Lead)| Effect {
+        fact,
+        partner: matcher.partners[owner_of(lead, &matcher.referrals)].id,
+        referral: match lead {
+            Lead::Partner(_) => None,
+            Lead::Referral(referral) => Some(matcher.referrals[referral].id),
+        },
+    };
+    let noted = notes.take().into_iter().filter(|(fact, _)| !missed.contains(fact.id.as_str()));
+    let mut effects: Vec<Effect> = noted.map(effect).collect();
+    // Of several corrections of a credit the last one has the effect.
+    for referral in &matcher.referrals {
+        let partner = matcher.partners[referral.owner].id;
+        let decided = referral.last_move.filter(|fact| wanted(fact));
+        effects.extend(decided.map(|fact| Effect { fact, partner, referral: Some(referral.id) }));
+    }
+    Ok((matcher.finish(), effects))
 }
 
 /// The same for facts that are known to be possible and not to contradict each other.

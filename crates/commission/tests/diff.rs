@@ -1,0 +1,336 @@
+//! The difference of two evaluations: that it adds up and leads from one to the other, on any pair of random journals;
+//! and what it says of the cases that people ask about.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "What fails here fails the test.")]
+
+#[expect(dead_code, reason = "Only journals and books are drawn here.")]
+mod random;
+#[expect(dead_code, reason = "The expectations of a scenario are checked with its ledger.")]
+mod scenario;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use commission::digest::line_digest;
+use commission::{
+    Because, CompareError, Comparison, Difference, Fact, Line, LineStatus, Side, StatementDiff, TermsBook, evaluate,
+    facts_by_partner,
+};
+use proptest::prelude::*;
+use random::{as_of, book, day, journal};
+
+fn side<'a>(facts: &'a [Fact], terms: &'a TermsBook, as_of: DateTime<Utc>) -> Side<'a> {
+    Side { facts, terms, as_of }
+}
+
+fn diffs(before: Side, after: Side) -> Vec<StatementDiff> {
+    let comparison = Comparison::new(before, after).unwrap();
+    comparison.partners().into_iter().map(|partner| comparison.of(partner).unwrap()).collect()
+}
+
+/// The lines of each partner.
+fn lines(of: Side) -> BTreeMap<String, Vec<Line>> {
+    let statements = evaluate(of.facts, of.terms, of.as_of).unwrap().statements;
+    statements.into_iter().map(|statement| (statement.partner, statement.lines)).collect()
+}
+
+/// Lines by id. What they say in words may become another without any difference.
+fn digests<'a>(lines: impl IntoIterator<Item = &'a Line>) -> BTreeMap<&'a str, String> {
+    lines.into_iter().map(|line| (line.id.as_str(), line_digest(line))).collect()
+}
+
+/// The lines before with the differences applied to them.
+fn applied<'a>(before: &'a [Line], differences: &'a [Difference]) -> BTreeMap<&'a str, String> {
+    let mut lines = digests(before);
+    for difference in differences {
+        let old = lines.remove(difference.line().unwrap().id.as_str());
+        assert_eq!(old, difference.before.as_ref().map(line_digest));
+        lines.extend(digests(&difference.after));
+    }
+    lines
+}
+
+/// What follows from the parts of a difference follows.
+fn assert_difference(difference: &Difference) {
+    let Difference { change, before, after, amount_minor, vested_minor, causes, why } = difference;
+    let expected = [(false, true), (true, true), (true, false)][*change as usize];
+    assert_eq!((before.is_some(), after.is_some()), expected);
+    assert_eq!(causes.iter().map(|cause| cause.amount_minor).sum::<i64>(), *amount_minor, "{why}");
+    assert_eq!(causes.iter().map(|cause| cause.vested_minor).sum::<i64>(), *vested_minor, "{why}");
+    assert!(!causes.is_empty() && *why == difference.to_string() && !why.is_empty());
+    for cause in causes {
+        let named = cause.because.facts();
+        assert!(named.is_sorted());
+        match &cause.because {
+            Because::Terms => assert!(named.is_empty()),
+            Because::TimePassed => assert_eq!(cause.amount_minor, 0, "{why}"),
+            _ => assert!(!named.is_empty(), "no fact is named: {difference:#?}"),
+        }
+    }
+}
+
+/// Totals, books and lines agree with both statements.
+fn assert_foots(diff: &StatementDiff) {
+    let totals = |of: &Option<commission::Summary>| of.as_ref().map(|summary| summary.totals).unwrap_or_default();
+    let (before, after) = (totals(&diff.before), totals(&diff.after));
+    let mut by_status: BTreeMap<LineStatus, i64> = BTreeMap::new();
+    for difference in &diff.differences {
+        assert_difference(difference);
+        for (line, sign) in [(&difference.before, -1), (&difference.after, 1)] {
+            if let Some(line) = line {
+                *by_status.entry(line.status).or_default() += sign * line.amount_minor;
+            }
+        }
+    }
+    let of = |status| by_status.get(&status).copied().unwrap_or(0);
+    assert_eq!(after.vested - before.vested, of(LineStatus::Vested));
+    assert_eq!(after.pending - before.pending, of(LineStatus::Pending));
+    assert_eq!(after.held - before.held, of(LineStatus::Held));
+    assert_eq!(after.forfeited - before.forfeited, of(LineStatus::Forfeited));
+    assert_eq!(after.void - before.void, of(LineStatus::Void));
+    assert_eq!((diff.opening_minor, diff.closing_minor), (before.vested, after.vested));
+    assert_eq!(diff.opening_minor + diff.earned_minor - diff.reversed_minor, diff.closing_minor);
+}
+
+/// Two evaluations of one program: most facts are in both, some only in one, under two instants and often one book.
+#[derive(Debug, Clone)]
+struct Pair {
+    facts: Vec<Fact>,
+    /// How many of them the earlier one has, and from where on the later one has them.
+    known: usize,
+    gone: usize,
+    books: [TermsBook; 2],
+    at: [DateTime<Utc>; 2],
+}
+
+impl Pair {
+    fn before(&self) -> Side<'_> {
+        side(&self.facts[..self.known], &self.books[0], self.at[0])
+    }
+
+    fn after(&self) -> Side<'_> {
+        side(&self.facts[self.gone..], &self.books[1], self.at[1])
+    }
+}
+
+fn pair() -> impl Strategy<Value = Pair> {
+    let gone = prop_oneof![4 => Just(0usize), 1 => 0usize..8];
+    (journal().prop_shuffle(), any::<prop::sample::Index>(), gone, [book(), book()], 0u8..4, [as_of(), as_of()])
+        .prop_map(|(facts, known, gone, [first, second], other_terms, mut at)| {
+            at.sort();
+            let books = [first.clone(), if other_terms == 0 { second } else { first }];
+            let (known, gone) = (known.index(facts.len() + 1), gone.min(facts.len()));
+            Pair { facts, known, gone, books, at }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn differences_foot_and_lead_from_the_lines_before_to_the_lines_after(pair in pair()) {
+        let (before, after) = (lines(pair.before()), lines(pair.after()));
+        let diffs = diffs(pair.before(), pair.after());
+        let partners: Vec<&String> = diffs.iter().map(|diff| &diff.partner).collect();
+        prop_assert!(before.keys().chain(after.keys()).all(|partner| partners.contains(&partner)));
+        for diff in &diffs {
+            assert_foots(diff);
+            let [before, after] =
+                [&before, &after].map(|side| side.get(&diff.partner).map(Vec::as_slice).unwrap_or_default());
+            prop_assert_eq!(applied(before, &diff.differences), digests(after));
+        }
+    }
+
+    #[test]
+    fn nothing_differs_from_itself_whatever_the_order(
+        (facts, shuffled) in journal().prop_flat_map(|facts| (Just(facts.clone()), Just(facts).prop_shuffle())),
+        book in book(),
+        as_of in as_of(),
+    ) {
+        let (before, after) = (side(&facts, &book, as_of), side(&shuffled, &book, as_of));
+        for diff in diffs(before, after) {
+            prop_assert_eq!(diff.differences, []);
+            prop_assert_eq!(&diff.before, &diff.after);
+            prop_assert_eq!(diff.earned_minor + diff.reversed_minor, 0);
+        }
+    }
+
+    #[test]
+    fn the_order_of_facts_does_not_matter(
+        (pair, before, after) in pair().prop_flat_map(|pair| {
+            let (before, after) = (pair.before().facts.to_vec(), pair.after().facts.to_vec());
+            (Just(pair), Just(before).prop_shuffle(), Just(after).prop_shuffle())
+        }),
+    ) {
+        let one = diffs(pair.before(), pair.after());
+        let other = diffs(side(&before, &pair.books[0], pair.at[0]), side(&after, &pair.books[1], pair.at[1]));
+        prop_assert_eq!(one, other);
+    }
+
+    /// A fact that is named as a cause counts on one side and not on the other, in the way that is said of it.
+    #[test]
+    fn only_facts_by_which_the_sides_differ_are_named(pair in pair()) {
+        let (before, after) = (pair.before(), pair.after());
+        let counts = |side: Side, id: &str| side.facts.iter().any(|fact| fact.id == id && fact.at < side.as_of);
+        for diff in diffs(before, after) {
+            for cause in diff.differences.iter().flat_map(|difference| &difference.causes) {
+                for fact in cause.because.facts() {
+                    let (was, is) = (counts(before, &fact.id), counts(after, &fact.id));
+                    let expected = match cause.because {
+                        Because::Withdrawn { .. } => (true, false),
+                        _ => (false, true),
+                    };
+                    prop_assert_eq!((was, is), expected, "{:?}", cause);
+                    let is_late = fact.at < before.as_of;
+                    let says_late = matches!(cause.because, Because::ArrivedLate { .. } | Because::Withdrawn { .. });
+                    prop_assert_eq!(is_late, says_late);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stored_lines_stand_for_computed_ones(pair in pair()) {
+        let comparison = Comparison::new(pair.before(), pair.after()).unwrap();
+        let before = lines(pair.before());
+        for partner in comparison.partners() {
+            let stored = before.get(partner).cloned().unwrap_or_default();
+            let (computed, against) = (comparison.of(partner).unwrap(), comparison.of_stored(partner, &stored).unwrap());
+            prop_assert_eq!(&computed.differences, &against.differences);
+            prop_assert_eq!(computed.lines_digest, against.lines_digest);
+            let again = Comparison::new(pair.before(), pair.before()).unwrap();
+            prop_assert_eq!(comparison.lines_digest_before(partner).unwrap(), again.of(partner).unwrap().lines_digest);
+        }
+    }
+}
+
+#[test]
+fn the_earlier_side_comes_first() {
+    let book = TermsBook::default_book();
+    let refused = Comparison::new(side(&[], &book, day(2)), side(&[], &book, day(1))).err();
+    assert!(matches!(refused, Some(CompareError::Backwards { .. })));
+}
+
+/// Reads a scenario of which the lines after `later` are not known to the earlier side.
+fn told(early: &str, later: &str, before: &str) -> Vec<String> {
+    let parse = |text: &str| scenario::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    let (first, both) = (parse(early), parse(&format!("{early}{later}")));
+    let before = side(&both.facts[..first.facts.len()], &first.terms, scenario::time(before).unwrap());
+    let mut told = Vec::new();
+    for diff in diffs(before, side(&both.facts, &both.terms, both.as_of)) {
+        assert_foots(&diff);
+        told.extend(diff.differences.iter().map(|d| format!("{} {} {}", diff.partner, d.change.as_str(), d.why)));
+    }
+    told
+}
+
+/// Two agencies; r1 and r2 of P have paid twice and r3 of P once, all before May.
+const KNOWN: &str = "as_of 2026-06-01
+2026-01-01 join P site=agency.example
+2026-01-01 join Q site=other.example
+2026-01-05 client r1 P $500 x2
+2026-01-06 client r2 P $500 x2
+2026-04-07 client r3 P $500 x1
+";
+
+/// The later journal has these facts too. The earlier statement is as of 1 May, the later one as of 1 June.
+#[test]
+fn each_difference_says_what_led_to_it() {
+    let table: [(&str, &[&str]); 12] = [
+        ("", &[]),
+        (
+            "2026-05-07 paid i9 r3-s $500 id=x1",
+            &[
+                "P new 20 % of $500.00 paid on 7 May 2026 by client r3 (month 2 of 12); vests 6 Jun 2026, 60 days after its first payment.",
+            ],
+        ),
+        (
+            "2026-03-05 paid i9 r1-s $500 id=x1",
+            &[
+                "P new The payment of 5 Mar 2026 (`x1`) arrived late: 20 % of $500.00 paid on 5 Mar 2026 by client r1 (month 3 of 12); vested 6 Mar 2026, 60 days after its first payment.",
+            ],
+        ),
+        (
+            "2026-05-10 refund r1-1 $250 id=x1",
+            &[
+                "P new $250.00 of the $500.00 that client r1 paid on 5 Jan 2026 went back on 10 May 2026 (a refund), and with it $50.00 of the $100.00 first-year commission; it counts from 10 May 2026.",
+            ],
+        ),
+        (
+            "2026-04-10 refund r1-1 $250 id=x1",
+            &[
+                "P new The refund of 10 Apr 2026 (`x1`) arrived late: $250.00 of the $500.00 that client r1 paid on 5 Jan 2026 went back on 10 Apr 2026 (a refund), and with it $50.00 of the $100.00 first-year commission; it counts from 10 Apr 2026.",
+            ],
+        ),
+        (
+            "2026-05-10 dispute d1 r1-2 $500 id=x1",
+            &[
+                "P changed After the dispute of 10 May 2026 (`x1`): first-year commission on invoice r1-2 of client r1 (5 Feb 2026) is $100.00 as before, and held instead of vested.",
+            ],
+        ),
+        (
+            "2026-05-10 reject r1 id=x1",
+            &[
+                "P changed After the rejection after review of 10 May 2026 (`x1`): first-year commission on invoice r1-1 of client r1 (5 Jan 2026) is $100.00 as before, and void instead of vested.",
+                "P changed After the rejection after review of 10 May 2026 (`x1`): first-year commission on invoice r1-2 of client r1 (5 Feb 2026) is $100.00 as before, and void instead of vested.",
+            ],
+        ),
+        (
+            "2026-05-10 cancel r3-s id=x1",
+            &[
+                "P changed After the cancellation of 10 May 2026 (`x1`): first-year commission on invoice r3-1 of client r3 (7 Apr 2026) is $100.00 as before, and forfeited instead of pending.",
+            ],
+        ),
+        (
+            "2026-05-10 move r3 Q id=x1",
+            &[
+                "P gone After the correction of the credit of 10 May 2026 (`x1`): first-year commission on invoice r3-1 of client r3 (7 Apr 2026) of $100.00 is taken off the statement; it was pending.",
+                "Q new 20 % of $500.00 paid on 7 Apr 2026 by client r3 (month 1 of 12); vests 6 Jun 2026, 60 days after its first payment.",
+            ],
+        ),
+        ("2026-05-10 adjust P -$20 a mistake id=x1", &["P new $20.00 taken by hand on 10 May 2026: a mistake"]),
+        // The third client of January reaches a bonus of three, for the two that were there too.
+        (
+            "terms volume.referrals_needed = 3
+2026-01-20 client r4 P $500 x1",
+            &[
+                "P new The payment of 20 Jan 2026 (`f0016`) arrived late: 20 % of $500.00 paid on 20 Jan 2026 by client r4 (month 1 of 12); vested 21 Mar 2026, 60 days after its first payment.",
+                "P new The payment of 20 Jan 2026 (`f0016`) arrived late: 5 % more of $500.00 paid on 5 Jan 2026 by client r1 (first paid in 2026-Q1, which 3 or more qualifying referrals reached); vested 6 Mar 2026, 60 days after its first payment.",
+                "P new The payment of 20 Jan 2026 (`f0016`) arrived late: 5 % more of $500.00 paid on 6 Jan 2026 by client r2 (first paid in 2026-Q1, which 3 or more qualifying referrals reached); vested 7 Mar 2026, 60 days after its first payment.",
+                "P new The payment of 20 Jan 2026 (`f0016`) arrived late: 5 % more of $500.00 paid on 20 Jan 2026 by client r4 (first paid in 2026-Q1, which 3 or more qualifying referrals reached); vested 21 Mar 2026, 60 days after its first payment.",
+                "P new The payment of 20 Jan 2026 (`f0016`) arrived late: 5 % more of $500.00 paid on 5 Feb 2026 by client r1 (first paid in 2026-Q1, which 3 or more qualifying referrals reached); vested 6 Mar 2026, 60 days after its first payment.",
+                "P new The payment of 20 Jan 2026 (`f0016`) arrived late: 5 % more of $500.00 paid on 6 Feb 2026 by client r2 (first paid in 2026-Q1, which 3 or more qualifying referrals reached); vested 7 Mar 2026, 60 days after its first payment.",
+            ],
+        ),
+        // It came late and went again: the lines are what they were.
+        ("2026-03-01 refund r1-1 $100 refund=re1 id=x1\n2026-05-02 refund_failed re1 id=x2", &[]),
+    ];
+    for (later, expected) in table {
+        assert_eq!(told(KNOWN, later, "2026-05-01"), expected, "{later}");
+    }
+}
+
+#[test]
+fn what_vests_says_that_time_has_passed() {
+    let expected = "P changed Time has passed: first-year commission on invoice r3-1 of client r3 (7 Apr 2026) is $100.00 as before, and vested instead of pending.";
+    assert_eq!(told(&KNOWN.replace("as_of 2026-06-01", "as_of 2026-07-01"), "", "2026-05-01"), [expected]);
+}
+
+#[test]
+fn other_terms_are_told_from_what_happened() {
+    let early = scenario::parse(KNOWN).unwrap();
+    let later =
+        scenario::parse(&format!("terms first_year_rate = \"0.30\"\n{KNOWN}2026-05-10 refund r1-1 $500 id=x1\n"))
+            .unwrap();
+    let before = side(&early.facts, &early.terms, scenario::time("2026-05-01").unwrap());
+    let diffs = diffs(before, side(&later.facts, &later.terms, later.as_of));
+    diffs.iter().for_each(assert_foots);
+    let told: Vec<&str> = diffs[0].differences.iter().map(|difference| difference.why.as_str()).collect();
+    assert_eq!(
+        told[0],
+        "Other terms apply: first-year commission on invoice r1-1 of client r1 (5 Jan 2026) is $150.00 instead of $100.00."
+    );
+    assert_eq!(told.len(), 6);
+    assert!(told[5].starts_with("$500.00 of the $500.00 that client r1 paid"), "{}", told[5]);
+    assert_eq!((diffs[0].earned_minor, diffs[0].reversed_minor), (20_000, 15_000));
+}
