@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::Day;
 use crate::cause::{Because, Happenings, is_decision, only_vested};
-use crate::digest::{hash_drafts, line_hash, lines_digest};
+use crate::digest::{hash_drafts, line_hash, lines_digest_of};
 use crate::evaluate::{Account, EvaluateError, Program};
 use crate::fact::{Fact, FactBody};
 use crate::line::Draft;
@@ -71,8 +71,10 @@ pub struct StatementDiff {
     /// The vested lines after.
     #[cfg_attr(feature = "ts", ts(type = "number"))]
     pub closing_minor: i64,
-    /// The digest of all lines after, see [`crate::digest`].
-    pub lines_digest: String,
+    /// The digest of all lines before, see [`crate::digest`].
+    pub lines_digest_before: String,
+    /// That of all lines after.
+    pub lines_digest_after: String,
     /// In the order of the later statement, lines that are gone where they were.
     pub differences: Vec<Difference>,
 }
@@ -236,19 +238,6 @@ impl<'a> Comparison<'a> {
         self.compare(partner, Some(lines))
     }
 
-    /// The digest of the partner's lines before, as they are computed now: equal to what was stored with lines that need
-    /// not be loaded.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
-    pub fn lines_digest_before(&self, partner: &str) -> Result<String, EvaluateError> {
-        let account = self.programs.first().and_then(|program| Some(program.account(program.position(partner)?)));
-        let drafts = account.as_ref().map(|account| account.drafts()).transpose()?.map(|(drafts, _)| drafts);
-        let mut hashes = Vec::new();
-        hash_drafts(drafts.as_deref().unwrap_or_default(), |_, hash| hashes.push(hash));
-        Ok(lines_digest(hashes.iter()))
-    }
-
     fn compare(&self, partner: &str, stored: Option<&[Line]>) -> Result<StatementDiff, EvaluateError> {
         let accounts: Vec<Option<Account>> = self
             .programs
@@ -287,8 +276,8 @@ impl<'a> Comparison<'a> {
             differences.push(difference(at(0, id), at(stages.len() - 1, id), causes)?);
         }
         differences.sort_by(|a, b| place(a).cmp(&place(b)));
-        let hashes = last.in_order();
-        let lines_digest = lines_digest(hashes.iter());
+        let lines_digest = |index: &Index| lines_digest_of(index.in_order().iter());
+        let (lines_digest_before, lines_digest_after) = (lines_digest(first), lines_digest(last));
         let opening_minor = vested_sum(partner, &stages[0].lines)?;
         let closing_minor = vested_sum(partner, &stages[stages.len() - 1].lines)?;
         let side = |is_wanted: fn(i64) -> bool| {
@@ -301,7 +290,8 @@ impl<'a> Comparison<'a> {
             earned_minor: side(|minor| minor > 0)?,
             reversed_minor: side(|minor| minor < 0)?,
             closing_minor,
-            lines_digest,
+            lines_digest_before,
+            lines_digest_after,
             before: stages.first().and_then(|stage| stage.summary.clone()),
             after: stages.pop().and_then(|stage| stage.summary),
             differences,

@@ -114,8 +114,14 @@ pub(crate) fn draft_digest(summary: &Summary, drafts: &[Draft]) -> String {
     hex::encode(head.hash())
 }
 
-/// The digest of all lines of a statement, in its order, that have these digests.
-pub(crate) fn lines_digest<'a>(lines: impl ExactSizeIterator<Item = &'a [u8; 32]>) -> String {
+/// The digest of the lines of a statement, in its order.
+pub fn lines_digest(lines: &[Line]) -> String {
+    let hashes: Vec<[u8; 32]> = lines.iter().map(line_hash).collect();
+    lines_digest_of(hashes.iter())
+}
+
+/// The same of lines that have these digests.
+pub(crate) fn lines_digest_of<'a>(lines: impl ExactSizeIterator<Item = &'a [u8; 32]>) -> String {
     let mut form = Form::of("lines");
     form.count(lines.len());
     lines.for_each(|hash| form.bytes(hash));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use commission::{ClientStatus, Evaluation, Fact, FactBody, Line, LineStatus, Statement, Tier, evaluate, parse_fact};
+use commission::{ClientStatus, Evaluation, Fact, FactBody, Statement, Tier, evaluate, parse_fact};
 use serde::Deserialize;
 
 use crate::App;
@@ -57,11 +57,29 @@ struct Row {
     body: String,
 }
 
-fn read(rows: Vec<Row>, into: &mut Vec<Fact>) -> Result<Option<i64>, ApiError> {
+/// Facts in the order of recording.
+#[derive(Default)]
+pub(crate) struct Recorded {
+    pub facts: Vec<Fact>,
+    /// The number of each.
+    numbers: Vec<i64>,
+}
+
+impl Recorded {
+    /// Those that were recorded up to a number.
+    pub(crate) fn up_to(&self, cut: i64) -> &[Fact] {
+        &self.facts[..self.numbers.partition_point(|number| *number <= cut)]
+    }
+}
+
+fn read(rows: Vec<Row>, into: &mut Recorded) -> Result<Option<i64>, ApiError> {
     let last = rows.last().map(|r| r.seq);
     for row in rows {
         match parse_fact(&row.body) {
-            Ok(Some(fact)) => into.push(fact),
+            Ok(Some(fact)) => {
+                into.facts.push(fact);
+                into.numbers.push(row.seq);
+            }
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(seq = row.seq, %error, "a stored fact cannot be read");
@@ -89,15 +107,15 @@ fn page(partner: Option<&str>, after: i64, cut: i64) -> Stmt {
     }
 }
 
-/// Pages through facts until there are no more.
-async fn facts(app: &App, partner: Option<&str>, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
+/// All facts up to `cut`, or those of them that lead to one partner.
+pub(crate) async fn recorded(app: &App, partner: Option<&str>, cut: Option<i64>) -> Result<Recorded, ApiError> {
     let cut = cut.unwrap_or(i64::MAX >> 11);
-    let (mut facts, mut after) = (Vec::new(), 0);
+    let (mut recorded, mut after) = (Recorded::default(), 0);
     loop {
         let rows: Rows = app.db.query(page(partner, after, cut)).await?;
-        match read(rows.all()?, &mut facts)? {
+        match read(rows.all()?, &mut recorded)? {
             Some(last) => after = last,
-            None => return Ok(facts),
+            None => return Ok(recorded),
         }
     }
 }
@@ -143,12 +161,12 @@ pub async fn head(app: &App) -> Result<i64, ApiError> {
 
 /// All facts up to `cut`.
 pub(crate) async fn all_facts(app: &App, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
-    facts(app, None, cut).await
+    Ok(recorded(app, None, cut).await?.facts)
 }
 
 /// The facts that lead to one partner, up to `cut`.
 pub(crate) async fn partner_facts(app: &App, partner: &str, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
-    facts(app, Some(partner), cut).await
+    Ok(recorded(app, Some(partner), cut).await?.facts)
 }
 
 fn run_engine(app: &App, facts: &[Fact], as_of: DateTime<Utc>) -> Result<Evaluation, ApiError> {
@@ -204,18 +222,6 @@ pub(crate) fn paid_ever(facts: &[Fact]) -> BTreeMap<&str, i64> {
         *sum = sum.saturating_add(left);
     }
     paid
-}
-
-/// What vested between two statements: lines that are vested now and were not before, and whole amounts that changed.
-pub(crate) fn vested_since(before: Option<&Statement>, now: &Statement) -> Vec<Line> {
-    let vested =
-        |s: &Statement| -> Vec<Line> { s.lines.iter().filter(|l| l.status == LineStatus::Vested).cloned().collect() };
-    let old: BTreeMap<String, i64> =
-        before.map(vested).unwrap_or_default().into_iter().map(|l| (l.id, l.amount_minor)).collect();
-    let mut lines: Vec<Line> =
-        vested(now).into_iter().filter(|l| old.get(&l.id).is_none_or(|amount| *amount != l.amount_minor)).collect();
-    lines.sort_by(|a, b| b.earned_at.cmp(&a.earned_at).then_with(|| a.id.cmp(&b.id)));
-    lines
 }
 
 /// An agency in a few words, for the demo's list of people.

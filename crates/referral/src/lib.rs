@@ -18,6 +18,7 @@ mod join;
 mod journal;
 mod links;
 mod pages;
+mod posting;
 mod run_decide;
 mod run_draft;
 mod run_send;

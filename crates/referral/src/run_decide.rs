@@ -128,7 +128,7 @@ pub(crate) fn next_month(now: DateTime<Utc>) -> DateTime<Utc> {
     as_of(&month(now)).unwrap_or(now)
 }
 
-/// What was carried into a payment: its amount less the lines that vested since the statement before.
+/// What was carried into a payment: its amount less what its lines add to, and take from, what was posted before.
 pub(crate) fn carried_minor(amount_minor: i64, lines: &[Line]) -> i64 {
     lines.iter().fold(amount_minor, |left, l| left.saturating_sub(l.amount_minor))
 }

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, Utc};
-use commission::Statement;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wire::{DraftRun, Run, RunState};
@@ -16,7 +15,7 @@ use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, changed, conflict, invalid};
 use crate::run_decide::{Standing, Verdict, as_of, month};
 use crate::tokens::ms;
-use crate::{App, journal, runs, sql};
+use crate::{App, journal, posting, runs, sql};
 
 /// Rows written by one statement.
 const CHUNK: usize = 500;
@@ -70,27 +69,30 @@ pub(crate) async fn compute(app: &App, period: &str) -> Result<String, ApiError>
     }
     let existing = runs::heads(app).await?;
     let mine = existing.iter().find(|r| r.period == period);
-    if let Some(run) = mine.filter(|r| r.state != RunState::Draft) {
+    // A seal that was begun and did not end may be begun anew from a draft.
+    if let Some(run) = mine.filter(|r| !matches!(r.state, RunState::Draft | RunState::Sealing)) {
         return Err(conflict(format!(
             "The run of {period} is {}: it cannot be drafted again.",
             runs::state_name(run.state)
+        )));
+    }
+    if let Some(later) = existing.iter().find(|r| r.as_of > as_of && r.posted.is_some()) {
+        return Err(conflict(format!(
+            "{} is closed already, so {period} cannot be any more: what is due from it is in the next run.",
+            later.period
         )));
     }
     let run = mine.map_or_else(|| format!("{period}.1"), |r| r.run.clone());
     let version = mine.map_or(1, |r| r.version + 1);
 
     let cut = journal::head(app).await?;
-    let facts = journal::all_facts(app, Some(cut)).await?;
-    let statements = journal::statements(app, &facts, as_of)?;
-    let previous_as_of = existing.iter().map(|r| r.as_of).filter(|t| *t < as_of).max();
-    let before = match previous_as_of {
-        Some(t) => journal::statements(app, &facts, t)?,
-        None => Vec::new(),
-    };
-    let before: BTreeMap<&str, &Statement> = before.iter().map(|s| (s.partner.as_str(), s)).collect();
+    let recorded = journal::recorded(app, None, Some(cut)).await?;
+    let statements = journal::statements(app, &recorded.facts, as_of)?;
+    let base = posting::base(app, as_of, None).await?;
+    let comparison = base.comparison(app, &recorded, as_of)?;
     let agencies = agencies(app, &run, now).await?;
     let agencies: BTreeMap<&str, &Agency> = agencies.iter().map(|a| (a.code.as_str(), a)).collect();
-    let paid = journal::paid_ever(&facts);
+    let paid = journal::paid_ever(&recorded.facts);
     let minimum_minor = app.config.terms.in_force(as_of).minimum_payout_minor;
 
     let (mut items, mut not_paid) = (Vec::new(), Vec::new());
@@ -114,7 +116,7 @@ pub(crate) async fn compute(app: &App, period: &str) -> Result<String, ApiError>
                 reason,
             }),
             Verdict::Pay(amount_minor) => {
-                let old = before.get(statement.partner.as_str()).copied();
+                let diff = base.difference(app, &comparison, &statement.partner).await?;
                 items.push(Item {
                     id: format!("{run}:{}", statement.partner),
                     partner: statement.partner.clone(),
@@ -122,7 +124,7 @@ pub(crate) async fn compute(app: &App, period: &str) -> Result<String, ApiError>
                     destination: agency.account.clone().unwrap_or_default(),
                     digest: statement.digest.clone(),
                     tier: if statement.tier == commission::Tier::Platinum { "platinum" } else { "standard" },
-                    lines: journal::vested_since(old, statement).len(),
+                    lines: posting::entries(&diff).len(),
                 });
             }
         }
@@ -164,14 +166,15 @@ async fn write(
     let mut batch: Vec<Stmt> = vec![
         // Nobody drafted it, or sealed it, meanwhile.
         guard(
-            "NOT EXISTS (SELECT 1 FROM run WHERE period = ?1 AND (state <> 'draft' OR version <> ?2))",
+            "NOT EXISTS (SELECT 1 FROM run WHERE period = ?1 AND (state NOT IN ('draft', 'sealing') OR version <> ?2))",
             vec![period.into(), (version - 1).into()],
         ),
         sql!("DELETE FROM run_item WHERE run = ?1", run),
         sql!("DELETE FROM run_not_paid WHERE run = ?1", run),
+        sql!("DELETE FROM posting WHERE run = ?1", run),
         sql!(
             "INSERT INTO run (id, period, as_of, cut, state, version, total_minor, drafted_ms) VALUES (?1, ?2, ?3, ?4, 'draft', ?5, ?6, ?7)
-             ON CONFLICT (id) DO UPDATE SET as_of = excluded.as_of, cut = excluded.cut, version = excluded.version,
+             ON CONFLICT (id) DO UPDATE SET state = 'draft', posted = NULL, as_of = excluded.as_of, cut = excluded.cut, version = excluded.version,
                 total_minor = excluded.total_minor, drafted_ms = excluded.drafted_ms",
             run,
             period,

@@ -12,11 +12,11 @@ use wire::{
 };
 
 use crate::auth::{Finance, FreshFinance, Staff};
-use crate::db::guard;
+use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, changed, conflict, forbidden, invalid, not_found, unavailable};
 use crate::run_decide::{carried_minor, in_words};
 use crate::tokens::{self, at, ms};
-use crate::{App, journal, sql};
+use crate::{App, journal, posting, sql};
 
 /// A run's own row.
 #[derive(Clone, Deserialize)]
@@ -33,12 +33,14 @@ pub(crate) struct Head {
     pub drafted_ms: i64,
     pub sealed_by: Option<String>,
     pub done_ms: Option<i64>,
+    /// The version of the seal whose posting counts.
+    pub posted: Option<i64>,
     pub items: u32,
     pub not_paid: u32,
     pub paid_minor: i64,
 }
 
-const HEADS: &str = "SELECT r.id, r.period, r.as_of, r.cut, r.state, r.version, r.run_hash, r.total_minor, r.drafted_ms, r.sealed_by, r.done_ms,
+const HEADS: &str = "SELECT r.id, r.period, r.as_of, r.cut, r.state, r.version, r.run_hash, r.total_minor, r.drafted_ms, r.sealed_by, r.done_ms, r.posted,
     (SELECT count(*) FROM run_item i WHERE i.run = r.id) AS items,
     (SELECT count(*) FROM run_not_paid n WHERE n.run = r.id) AS not_paid,
     (SELECT coalesce(sum(i.amount_minor), 0) FROM run_item i WHERE i.run = r.id AND i.state = 'paid') AS paid_minor
@@ -220,15 +222,14 @@ pub(crate) async fn detail(app: &App, item: &str, partner: Option<&str>) -> Resu
         payout: PayoutRow,
         partner: String,
         name: String,
+        run: String,
         as_of: DateTime<Utc>,
         cut: i64,
-        before: Option<DateTime<Utc>>,
     }
     let row: Option<Row> = app
         .db
         .query(sql!(
-            "SELECT i.id, r.period, i.amount_minor, i.state, i.transfer, i.paid_at, i.digest, i.partner, p.name, r.as_of, r.cut,
-                    (SELECT max(b.as_of) FROM run b WHERE b.as_of < r.as_of) AS before
+            "SELECT i.id, r.period, i.amount_minor, i.state, i.transfer, i.paid_at, i.digest, i.partner, p.name, i.run, r.as_of, r.cut
              FROM run_item i JOIN run r ON r.id = i.run JOIN partner p ON p.code = i.partner
              WHERE i.id = ?1 AND (?2 IS NULL OR (i.partner = ?2 AND i.sealed = 1))",
             item,
@@ -237,20 +238,25 @@ pub(crate) async fn detail(app: &App, item: &str, partner: Option<&str>) -> Resu
         .await?
         .first()?;
     let row = row.ok_or_else(|| not_found("There is no such payout."))?;
-    let facts = journal::partner_facts(app, &row.partner, Some(row.cut)).await?;
-    let statement = journal::statement(app, &facts, &row.partner, row.as_of)?;
-    let before = match row.before {
-        Some(t) => journal::statements(app, &facts, t)?.into_iter().find(|s| s.partner == row.partner),
-        None => None,
+    let (totals, lines) = match posting::posted(app, &row.run, &row.partner).await? {
+        Some(posted) => posted,
+        // Nothing is posted by a draft: this is what sealing it would post.
+        None => {
+            let base = posting::base(app, row.as_of, Some(&row.partner)).await?;
+            let recorded = journal::recorded(app, Some(&row.partner), Some(row.cut)).await?;
+            let comparison = base.comparison(app, &recorded, row.as_of)?;
+            let diff = base.difference(app, &comparison, &row.partner).await?;
+            let totals = diff.after.as_ref().map(|after| after.totals).unwrap_or_default();
+            (totals, posting::entries(&diff))
+        }
     };
-    let lines = journal::vested_since(before.as_ref(), &statement);
     Ok(PayoutDetail {
         carried_minor: carried_minor(row.payout.amount_minor, &lines),
         payout: row.payout.into(),
         partner: PartnerName { code: row.partner, name: row.name },
         as_of: row.as_of,
         lines,
-        totals: statement.totals,
+        totals,
     })
 }
 
@@ -288,7 +294,8 @@ pub(crate) async fn seal(
     Body(asked): Body<SealRun>,
 ) -> Result<Json<Run>, ApiError> {
     let (head, _) = head(&app, &run).await?;
-    if head.state != RunState::Draft {
+    // A seal that was begun and did not end is begun anew.
+    if !matches!(head.state, RunState::Draft | RunState::Sealing) {
         return Err(conflict(format!(
             "The run of {} is {}: only a draft can be sealed.",
             head.period,
@@ -301,38 +308,74 @@ pub(crate) async fn seal(
     if head.items == 0 {
         return Err(conflict("Nobody is due in this run: there is nothing to seal."));
     }
-    let seal = build_seal(&app, &head).await?;
+    let version = head.version + 1;
+    let begun = app.db.batch(vec![
+        guard(
+            "EXISTS (SELECT 1 FROM run WHERE id = ?1 AND state IN ('draft', 'sealing') AND version = ?2)",
+            vec![(&run).into(), head.version.into()],
+        ),
+        no_payout_since(head.cut),
+        guard(
+            "NOT EXISTS (SELECT 1 FROM posted_run p JOIN run r ON r.id = ?1 WHERE p.as_of >= r.as_of)",
+            vec![(&run).into()],
+        ),
+        sql!("UPDATE run SET state = 'sealing', version = ?2 WHERE id = ?1", &run, version),
+    ]);
+    begun.await.map_err(not_sealed)?;
+    match freeze(&app, &head, version, &account.user).await {
+        Ok(hash) => tracing::info!(run, hash, by = %account.user, "run sealed"),
+        Err(error) => {
+            // What was written so far does not count; the draft can be looked at again.
+            app.db
+                .batch(vec![
+                    sql!("DELETE FROM posting WHERE run = ?1 AND version = ?2 AND EXISTS (SELECT 1 FROM run WHERE id = ?1 AND state = 'sealing')", &run, version),
+                    sql!("UPDATE run SET state = 'draft' WHERE id = ?1 AND state = 'sealing' AND version = ?2", &run, version),
+                ])
+                .await?;
+            return Err(error);
+        }
+    }
+    load(&app, &run).await.map(Json)
+}
+
+/// Writes the posting of a run, then the seal with its hash, last of all. Answers the hash.
+async fn freeze(app: &App, head: &Head, version: u32, by: &str) -> Result<String, ApiError> {
+    let seal = build_seal(app, head).await?;
+    let items = seal.items.iter().map(|item| (item.partner.clone(), item.digest.clone())).collect();
+    let mut batch = posting::write(app, head, version, &items).await?;
     let text =
         serde_json::to_string(&seal).map_err(|_| unavailable("The seal cannot be written. Nothing was changed."))?;
-    let written = app
-        .db
-        .batch(vec![
-            guard(
-                "EXISTS (SELECT 1 FROM run WHERE id = ?1 AND state = 'draft' AND version = ?2)
-                 AND NOT EXISTS (SELECT 1 FROM fact WHERE seq > ?3 AND (id LIKE 'payout_paid:%' OR id LIKE 'payout_reversed:%'))",
-                vec![(&run).into(), head.version.into(), head.cut.into()],
-            ),
-            sql!("UPDATE run_item SET sealed = 1 WHERE run = ?1", &run),
-            sql!(
-                "UPDATE run SET state = 'sealed', version = version + 1, run_hash = ?2, seal = ?3, sealed_by = ?4 WHERE id = ?1",
-                &run,
-                seal.run_hash(),
-                text,
-                &account.user,
-            ),
-        ])
-        .await;
-    match written {
-        Ok(_) => {}
-        Err(crate::db::DbError::Constraint(_)) => {
-            return Err(changed(
-                "A payout was recorded since this draft was computed. Compute the draft again, look at it, then seal it.",
-            ));
-        }
-        Err(other) => return Err(other.into()),
+    let hash = seal.run_hash();
+    batch.extend([
+        no_payout_since(head.cut),
+        sql!("UPDATE run_item SET sealed = 1 WHERE run = ?1", &head.run),
+        sql!(
+            "UPDATE run SET state = 'sealed', run_hash = ?2, seal = ?3, sealed_by = ?4 WHERE id = ?1",
+            &head.run,
+            &hash,
+            text,
+            by,
+        ),
+    ]);
+    app.db.batch(batch).await.map_err(not_sealed)?;
+    Ok(hash)
+}
+
+/// Fails a batch when a payout was recorded since the facts up to `cut`.
+fn no_payout_since(cut: i64) -> Stmt {
+    guard(
+        "NOT EXISTS (SELECT 1 FROM fact WHERE seq > ?1 AND (id LIKE 'payout_paid:%' OR id LIKE 'payout_reversed:%'))",
+        vec![cut.into()],
+    )
+}
+
+fn not_sealed(error: DbError) -> ApiError {
+    match error {
+        DbError::Constraint(_) => changed(
+            "A payout was recorded, or another run was sealed, since this draft was computed. Compute the draft again, look at it, then seal it.",
+        ),
+        other => other.into(),
     }
-    tracing::info!(run, hash = seal.run_hash(), by = %account.user, "run sealed");
-    load(&app, &run).await.map(Json)
 }
 
 async fn build_seal(app: &App, head: &Head) -> Result<Seal, ApiError> {

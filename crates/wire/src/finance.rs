@@ -88,7 +88,7 @@ pub struct RunItem {
     pub amount_minor: i64,
     /// What the run before paid to this partner.
     pub previous_minor: Option<i64>,
-    /// Lines that vested since the statement before.
+    /// Lines that the payout's run posts: vested since the posting before, or changed.
     pub lines: u32,
     /// Connected account, `acct_…`.
     pub destination: String,

@@ -270,9 +270,10 @@ pub struct PayoutDetail {
     pub partner: PartnerName,
     /// The statement is everything recorded up to here (exclusive).
     pub as_of: DateTime<Utc>,
-    /// Balance carried from before this month's lines; negative is a debt.
+    /// Balance carried from before these lines; negative is a debt.
     pub carried_minor: i64,
-    /// What was vested since the statement before, the newest first. Carried + these = the amount.
+    /// What its run posted, the newest first: lines that vested since the posting before, and those that changed, each
+    /// with the amount by which it differs and why. Carried + these = the amount.
     pub lines: Vec<Line>,
     /// Sums of the whole statement.
     pub totals: Totals,
