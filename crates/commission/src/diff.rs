@@ -454,6 +454,10 @@ impl fmt::Display for Difference {
             // A line says itself what earned it or took it back.
             (None, Some(after)) if self.causes.iter().all(ordinary) => out.write_str(&after.why),
             (None, Some(after)) => write!(out, "{}: {}", Causes(&self.causes), after.why),
+            // So does one that only time has changed.
+            (Some(_), Some(after)) if self.causes.iter().all(|cause| cause.because == Because::TimePassed) => {
+                write!(out, "Vested since: {}", after.why)
+            }
             (Some(before), Some(after)) => {
                 write!(out, "{}: {} {}", Causes(&self.causes), About(after), Became(before, after))
             }

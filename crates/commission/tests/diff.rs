@@ -311,8 +311,8 @@ fn each_difference_says_what_led_to_it() {
 }
 
 #[test]
-fn what_vests_says_that_time_has_passed() {
-    let expected = "P changed Time has passed: first-year commission on invoice r3-1 of client r3 (7 Apr 2026) is $100.00 as before, and vested instead of pending.";
+fn what_only_time_has_changed_says_so() {
+    let expected = "P changed Vested since: 20 % of $500.00 paid on 7 Apr 2026 by client r3 (month 1 of 12); vested 6 Jun 2026, 60 days after its first payment.";
     assert_eq!(told(&KNOWN.replace("as_of 2026-06-01", "as_of 2026-07-01"), "", "2026-05-01"), [expected]);
 }
 

@@ -37,6 +37,8 @@ enum Command {
     },
     /// Compute every partner's statement from a journal.
     Statements(statements::Statements),
+    /// Say what differs between the statements of two instants, journals or terms, line by line, and why.
+    Diff(statements::Diff),
     /// Write the stored facts as a journal, and the terms beside it.
     Journal(journal::Journal),
     /// Keys of programs.
@@ -114,6 +116,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(options) => serve::serve(options).await,
         Command::Payouts { command } => payouts::run(command).await,
         Command::Statements(options) => statements::run(&options),
+        Command::Diff(options) => statements::run_diff(&options),
         Command::Journal(options) => journal::run(options).await,
         Command::Key { command: Key::Issue { data, kind, label } } => {
             let app = serve::offline_app(&data)?;

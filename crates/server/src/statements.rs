@@ -3,6 +3,7 @@
 //! The journal is read line by line and its text is not kept, so that memory holds the facts alone. Statements are
 //! computed and rendered by all cores, a block of partners at a time, and written in the order of partners.
 
+mod diff;
 mod page;
 mod reading;
 mod sheet;
@@ -21,6 +22,7 @@ use clap::{Args, ValueEnum};
 use commission::{EvaluateError, Program, Statement, TermsBook, Tier, Totals, Unmatched, parse_time};
 use serde::Serialize;
 
+pub(crate) use diff::{Diff, run as run_diff};
 use reading::Journal;
 
 /// Partners that a core renders at once; at most two such blocks a core wait to be written.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Timelike as _, Utc};
 use commission::{Line, LineKind, Statement, Tier, Totals, Unmatched, format_minor};
 
 /// Columns of a page. A longer sentence is wrapped.
-const WIDTH: usize = 120;
+pub(super) const WIDTH: usize = 120;
 /// A reason is never squeezed into fewer columns than this, whatever stands before it.
 const LEAST_WHY: usize = 40;
 /// A longer client id is shortened in its column; the reason has all of it.
@@ -76,7 +76,7 @@ pub(super) fn instant(at: DateTime<Utc>) -> String {
     at.format(&format!("%-d %b %Y, {clock} UTC")).to_string()
 }
 
-fn day(at: DateTime<Utc>) -> String {
+pub(super) fn day(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d").to_string()
 }
 
@@ -90,7 +90,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// What would move a terminal's cursor, or turn the direction of writing, is written out.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
         let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -103,12 +103,12 @@ fn printable(text: &str) -> String {
     safe
 }
 
-fn push(page: &mut String, line: &str) {
+pub(super) fn push(page: &mut String, line: &str) {
     page.push_str(line.trim_end_matches(' '));
     page.push('\n');
 }
 
-fn kind(kind: LineKind) -> &'static str {
+pub(super) fn kind(kind: LineKind) -> &'static str {
     match kind {
         LineKind::FirstYear => "first year",
         LineKind::Recurring => "recurring",
@@ -133,7 +133,7 @@ fn row(line: &Line) -> Row {
 }
 
 /// The beginning and the end of an id, which is where ids differ.
-fn shortened(id: &str) -> String {
+pub(super) fn shortened(id: &str) -> String {
     let chars: Vec<char> = id.chars().collect();
     if chars.len() <= MOST_CLIENT {
         return id.to_owned();
@@ -143,37 +143,54 @@ fn shortened(id: &str) -> String {
 }
 
 fn push_table(page: &mut String, lines: &[Line]) {
-    let head: Row = ["Date", "Kind", "Client", "Amount", "Status"].map(str::to_owned);
     let all = format_total(lines.iter().map(|line| i128::from(line.amount_minor)).sum());
-    let rows: Vec<Row> = lines.iter().map(row).collect();
-    let foot: Row = [String::new(), "all lines".to_owned(), String::new(), all, String::new()];
-    let mut widths = [0; 5];
-    for cells in rows.iter().chain([&head, &foot]) {
+    table(
+        page,
+        ["Date", "Kind", "Client", "Amount", "Status"],
+        &[3],
+        lines.iter().map(|line| (row(line), line.why.as_str())).collect(),
+        ["", "all lines", "", &all, ""],
+    );
+}
+
+/// Rows with a head and a foot, and after the cells of each its reason in as many lines as it needs. Cells of the
+/// columns in `right` are aligned to the right.
+pub(super) fn table<const N: usize>(
+    page: &mut String,
+    head: [&str; N],
+    right: &[usize],
+    rows: Vec<([String; N], &str)>,
+    foot: [&str; N],
+) {
+    let (head, foot) = (head.map(str::to_owned), foot.map(str::to_owned));
+    let mut widths = [0; N];
+    for cells in rows.iter().map(|(cells, _)| cells).chain([&head, &foot]) {
         for (width, cell) in widths.iter_mut().zip(cells) {
             *width = cell.chars().count().max(*width);
         }
     }
     let before_why: usize = widths.iter().map(|width| width + 2).sum();
     let why_width = WIDTH.saturating_sub(before_why).max(LEAST_WHY);
-    push(page, &format!("{}Why", aligned(&head, &widths)));
+    push(page, &format!("{}Why", aligned(&head, &widths, right)));
     push(page, &"─".repeat(WIDTH));
-    for (cells, line) in rows.iter().zip(lines) {
-        let mut start = aligned(cells, &widths);
-        for part in wrapped(&printable(&line.why), why_width) {
+    for (cells, why) in rows {
+        let mut start = aligned(&cells, &widths, right);
+        for part in wrapped(&printable(why), why_width) {
             push(page, &format!("{start}{part}"));
             start = " ".repeat(before_why);
         }
     }
     push(page, &"─".repeat(WIDTH));
-    push(page, &aligned(&foot, &widths));
+    push(page, &aligned(&foot, &widths, right));
 }
 
-/// Cells side by side, two blanks after each; the amount is aligned to the right.
-fn aligned(cells: &Row, widths: &[usize; 5]) -> String {
+/// Cells side by side, two blanks after each.
+fn aligned<const N: usize>(cells: &[String; N], widths: &[usize; N], right: &[usize]) -> String {
     let mut text = String::new();
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         // Writing to a string cannot fail.
-        let _ = if index == 3 { write!(text, "{cell:>width$}  ") } else { write!(text, "{cell:<width$}  ") };
+        let _ =
+            if right.contains(&index) { write!(text, "{cell:>width$}  ") } else { write!(text, "{cell:<width$}  ") };
     }
     text
 }
@@ -204,7 +221,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// A sum of amounts that each fit; the sum itself may not.
-fn format_total(sum: i128) -> String {
+pub(super) fn format_total(sum: i128) -> String {
     i64::try_from(sum).map_or_else(|_| format!("{sum} cents"), format_minor)
 }
 
