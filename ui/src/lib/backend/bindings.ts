@@ -702,11 +702,12 @@ partner: PartnerName,
  */
 as_of: string, 
 /**
- * Balance carried from before this month's lines; negative is a debt.
+ * Balance carried from before these lines; negative is a debt.
  */
 carried_minor: number, 
 /**
- * What was vested since the statement before, the newest first. Carried + these = the amount.
+ * What its run posted, the newest first: lines that vested since the posting before, and those that changed, each
+ * with the amount by which it differs and why. Carried + these = the amount.
  */
 lines: Array<Line>, 
 /**
@@ -838,7 +839,7 @@ amount_minor: number,
  */
 previous_minor: number | null, 
 /**
- * Lines that vested since the statement before.
+ * Lines that the payout's run posts: vested since the posting before, or changed.
  */
 lines: number, 
 /**
