@@ -177,7 +177,7 @@ impl<'a> Happenings<'a> {
         let found = nearest.iter().chain(&further).map(|(ring, wanted)| {
             ring.iter().copied().filter(|happening| wanted(happening.fact)).collect::<Vec<&Happening>>()
         });
-        // What a line is about may have been claimed for somebody else.
+        // What a line depends on may have been claimed for somebody else, by a fact that leads there.
         let claims = || self.all.iter().filter(|happening| claims(happening.fact)).collect();
         found.into_iter().find(|found| !found.is_empty()).unwrap_or_else(claims)
     }
@@ -214,8 +214,11 @@ fn paid(fact: &Fact) -> bool {
     matches!(fact.body, FactBody::InvoicePaid { .. })
 }
 
+/// Whether a fact gives something to somebody, from whom nobody can claim it any more.
 fn claims(fact: &Fact) -> bool {
-    matches!(fact.body, FactBody::SubscriptionStarted { .. } | FactBody::ReferralCreated { .. })
+    use FactBody as F;
+    let gives = matches!(fact.body, F::PartnerJoined { .. } | F::ReferralCreated { .. });
+    gives || matches!(fact.body, F::SubscriptionStarted { .. } | F::InvoicePaid { .. })
 }
 
 fn subscribed(fact: &Fact) -> bool {

@@ -110,7 +110,10 @@ fn programs_read_the_same_as_json_and_as_a_sheet() {
     let diffs: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, diffs.as_array().unwrap().len()), (Some(0), 2));
     let cause = &diffs[1]["differences"][0]["causes"][0];
-    assert_eq!((&cause["because"]["type"], &cause["because"]["facts"][0]["id"]), (&"arrived_late".into(), &"re1".into()));
+    assert_eq!(
+        (&cause["because"]["type"], &cause["because"]["facts"][0]["id"]),
+        (&"arrived_late".into(), &"re1".into())
+    );
     assert_eq!((&diffs[0]["opening_minor"], &diffs[0]["reversed_minor"]), (&6_000.into(), &6_000.into()));
 
     let (code, sheet, _) = folder.diff(&format!("{BOTH} --format csv"), "");
@@ -119,7 +122,8 @@ fn programs_read_the_same_as_json_and_as_a_sheet() {
     let starts = "'=Q,first_year:r2:i2,changed,2026-01-08T00:00:00Z,first_year,r2,i2,60.00,60.00,0.00,-60.00,vested,void,2026-03-09T00:00:00Z,,no2,";
     assert!(rows[1].starts_with(starts), "{}", rows[1]);
 
-    let (code, none, _) = folder.diff("--journal march.jsonl --as-of 2026-05-01T00:00:00Z --before-as-of 2026-04-01T00:00:00Z", "");
+    let (code, none, _) =
+        folder.diff("--journal march.jsonl --as-of 2026-05-01T00:00:00Z --before-as-of 2026-04-01T00:00:00Z", "");
     assert_eq!((code, none.as_str()), (Some(0), "[]\n"), "nothing happened in April");
 }
 
