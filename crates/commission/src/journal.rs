@@ -2,6 +2,7 @@
 //! partly unreadable (docs/rules.md §1).
 
 use std::hash::BuildHasher;
+use std::str::Utf8Error;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use hashbrown::DefaultHashBuilder;
@@ -48,7 +49,7 @@ pub fn parse_fact(json: &str) -> Result<Option<Fact>, FactError> {
     if !json.starts_with('{') {
         return Err(FactError { field: None, message: "is not a JSON object".to_owned() });
     }
-    let raw: RawFact = serde_json::from_str(json).map_err(|error| json_error(&error))?;
+    let raw: RawFact = serde_json::from_str(json).map_err(|error| json_error(json, &error))?;
     raw.into_fact().map(Some)
 }
 
@@ -124,7 +125,10 @@ impl JournalReader {
         let at_start = self.lines == 0 && !self.is_later_part;
         self.lines += 1;
         let line = if at_start { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
-        let not_text = |_| FactError { field: None, message: "is not UTF-8 text".to_owned() };
+        let not_text = |error: Utf8Error| {
+            let message = format!("is not UTF-8 text (byte {} of the line)", error.valid_up_to() + 1);
+            FactError { field: None, message }
+        };
         match std::str::from_utf8(line).map_err(not_text).and_then(parse_fact) {
             Ok(Some(fact)) => self.facts.push(fact),
             Ok(None) => self.blanks.push(self.lines),
@@ -237,10 +241,57 @@ pub fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
         .ok_or_else(|| format!("must be a day and time that exist, not `{text}`"))
 }
 
-fn json_error(error: &serde_json::Error) -> FactError {
+/// Says where a text is no JSON, as with `NaN` or an end in the middle, by the field that was being read.
+fn json_error(json: &str, error: &serde_json::Error) -> FactError {
     let text = error.to_string();
-    match text.strip_prefix("duplicate field `").and_then(|rest| rest.split_once('`')) {
-        Some((field, _)) => FactError::new(field, "is given twice"),
-        None => FactError { field: None, message: format!("is not one JSON object: {text}") },
+    if let Some((field, _)) = text.strip_prefix("duplicate field `").and_then(|rest| rest.split_once('`')) {
+        return FactError::new(field, "is given twice");
     }
+    let lines_before: usize = json.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let column = lines_before + error.column();
+    let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
+    let cut_off = if error.is_eof() { "; the line seems to be cut off here" } else { "" };
+    let field = field_at(json, column);
+    let not_json = if field.is_some() { "is not written as JSON" } else { "is not one JSON object" };
+    FactError { field: field.map(str::to_owned), message: format!("{not_json}: {what} (column {column}){cut_off}") }
+}
+
+/// The field of the outer object whose value is being read after so many bytes.
+fn field_at(json: &str, read: usize) -> Option<&str> {
+    let bytes = &json.as_bytes()[..json.len().min(read)];
+    let (mut depth, mut index) = (0_usize, 0);
+    let (mut text, mut field) = (None, None);
+    while let Some(byte) = bytes.get(index) {
+        index += 1;
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if depth <= 1 {
+                    field = None;
+                }
+            }
+            b':' if depth == 1 => field = text.take(),
+            b',' if depth == 1 => field = None,
+            b'"' => {
+                let Some(length) = text_length(&bytes[index..]) else { break };
+                if depth == 1 {
+                    (text, field) = (json.get(index..index + length), None);
+                }
+                index += length + 1;
+            }
+            _ => {}
+        }
+    }
+    field
+}
+
+/// How long a JSON string is, without its quotes, if it ends.
+fn text_length(bytes: &[u8]) -> Option<usize> {
+    let mut is_escaped = false;
+    bytes.iter().position(|byte| {
+        let ends = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        ends
+    })
 }

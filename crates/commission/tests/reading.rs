@@ -1,6 +1,6 @@
 //! What a journal and a terms file may say, and how a refusal reads.
 
-use commission::{Terms, TermsBook, TermsError, parse_fact, parse_time, read_journal};
+use commission::{JournalReader, Terms, TermsBook, TermsError, parse_fact, parse_time, read_journal};
 
 /// A bad line, and what the refusal must name: the field, and a part of the message.
 const BAD: &[(&str, Option<&str>, &str)] = &[
@@ -151,6 +151,38 @@ fn bad_lines_are_refused_by_line_and_field() {
         assert_eq!((error.line, error.field.as_deref()), (3, *field), "{error}");
         assert!(!error.to_string().contains('\n'), "{error}");
     }
+}
+
+/// A line that is no JSON is told by the field that it was meant for.
+#[test]
+fn what_is_no_json_is_named_by_its_field() {
+    let table = [
+        (r#"{"id":"b","amount_minor":NaN}"#, "field `amount_minor` is not written as JSON: expected value (column 26)"),
+        (r#"{"id":"b","amount_minor":-Infinity}"#, "field `amount_minor` is not written as JSON: invalid number"),
+        (r#"{"id":"b","amount_minor":1e999}"#, "field `amount_minor` is not written as JSON: number out of range"),
+        (r#"{"id":"b","amount_minor":1_000}"#, "field `amount_minor` is not written as JSON: expected `,` or `}`"),
+        (r#"{"id":"b","at":"2026\q"}"#, "field `at` is not written as JSON: invalid escape"),
+        (r#"{"id":"b","x":{"y":[1,"\"}"]},"at":'2026'}"#, "field `at` is not written as JSON: expected value"),
+        ("{\"id\":\"b\",\n\"at\":'2026'}", "field `at` is not written as JSON: expected value (column 17)"),
+        (
+            r#"{"id":"b","at":"2026-0"#,
+            "field `at` is not written as JSON: EOF while parsing a string (column 22); the line seems to be cut off here",
+        ),
+        (r#"{"id":"b","type":"partner_joi\"#, "field `type` is not written as JSON: EOF while parsing a string"),
+        (r#"{"id":"b","amount_minor":12"#, "field `amount_minor` is not written as JSON: EOF while parsing"),
+        (r#"{"id":"b","x":{"y":1}"#, "is not one JSON object: EOF while parsing an object"),
+        (r#"{"id":"b","at"}"#, "is not one JSON object: expected `:`"),
+        (r#"{"id":"b"} {"at":"2026"}"#, "is not one JSON object: trailing characters"),
+        ("{", "is not one JSON object: EOF while parsing an object (column 1); the line seems to be cut off here"),
+        ("null", "is not a JSON object"),
+    ];
+    for (line, expected) in table {
+        let error = parse_fact(line).expect_err(line).to_string();
+        assert!(error.starts_with(expected), "{line}\n{error}\n{expected}");
+    }
+    let mut reader = JournalReader::new();
+    assert!(reader.push_line(b"\n") && !reader.push_line(b"{\"id\":\"\xff\xfe\"}\n"));
+    assert_eq!(reader.finish().unwrap_err().to_string(), "line 2: is not UTF-8 text (byte 8 of the line)");
 }
 
 #[test]

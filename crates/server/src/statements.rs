@@ -1,34 +1,35 @@
 //! `statements`: every partner's statement out of a journal, on standard output.
 //!
-//! The journal is read line by line and its text is not kept, so that memory holds the facts alone. Statements are
-//! computed and rendered by all cores, a block of partners at a time, and written in the order of partners.
+//! The journal is read line by line and its text is not kept, so that memory holds the facts alone. All cores read it,
+//! then compute and render a block of partners at a time; blocks are written in the order of partners.
 
 mod diff;
 mod page;
 mod reading;
 mod sheet;
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, ErrorKind, IsTerminal as _, Write};
+use std::fs;
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::num::NonZero;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use anyhow::{Context as _, anyhow, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
-use commission::{EvaluateError, Program, Statement, TermsBook, Tier, Totals, Unmatched, parse_time};
-use serde::Serialize;
+use commission::{Journal, Program, TermsBook, Unmatched, parse_time};
 
 pub(crate) use diff::{Diff, run as run_diff};
-use reading::Journal;
 
 /// Partners that a core renders at once; at most two such blocks a core wait to be written.
 const BLOCK: usize = 32;
-/// Bytes read from a file, and written to standard output, at once.
+/// Bytes written to standard output at once.
 const BUFFER: usize = 256 * 1024;
+/// Whoever watches is told after so many lines.
+const TOLD_LINES: usize = 50_000;
 
 /// Options of `statements`.
 #[derive(Args)]
@@ -58,26 +59,6 @@ enum Format {
     Csv,
 }
 
-/// A statement without its lines.
-#[derive(Serialize)]
-struct Summary<'a> {
-    partner: &'a str,
-    tier: Tier,
-    suspended: bool,
-    as_of: DateTime<Utc>,
-    terms: &'a str,
-    digest: &'a str,
-    totals: &'a Totals,
-    unmatched: &'a [Unmatched],
-}
-
-impl<'a> From<&'a Statement> for Summary<'a> {
-    fn from(from: &'a Statement) -> Self {
-        let Statement { partner, tier, suspended, as_of, terms, digest, totals, unmatched, .. } = from;
-        Summary { partner, tier: *tier, suspended: *suspended, as_of: *as_of, terms, digest, totals, unmatched }
-    }
-}
-
 /// Writes the statements. An error is one line, whatever the journal has in it.
 pub(crate) fn run(options: &Statements) -> anyhow::Result<()> {
     match write_statements(options) {
@@ -100,12 +81,7 @@ fn write_statements(options: &Statements) -> anyhow::Result<()> {
     let is_stdin = options.journal == Path::new("-");
     let name = if is_stdin { "standard input".to_owned() } else { options.journal.display().to_string() };
     let journal = read_journal((!is_stdin).then_some(&options.journal)).with_context(|| name.clone())?;
-    let program = Program::new(&journal.facts, &terms, as_of)
-        .map_err(|error| match (&error, journal.conflict()) {
-            (EvaluateError::ConflictingFacts { .. }, Some(conflict)) => anyhow!(conflict),
-            _ => anyhow!(error),
-        })
-        .with_context(|| name.clone())?;
+    let program = Program::of_journal(&journal, &terms, as_of);
     let everybody = options.partner.is_none();
     let wanted = match &options.partner {
         None => 0..program.len(),
@@ -121,8 +97,9 @@ fn write_statements(options: &Statements) -> anyhow::Result<()> {
         |block| {
             let mut rendered = Vec::new();
             for position in block {
-                let statement = program.statement(position).with_context(|| name.clone())?;
-                render(&mut rendered, options.format, &statement, &terms, position == wanted.start)?;
+                let is_first = position == wanted.start;
+                render(&mut rendered, options.format, &program, position, &terms, is_first)
+                    .with_context(|| name.clone())?;
             }
             Ok(rendered)
         },
@@ -158,10 +135,12 @@ fn write_tail(out: &mut impl Write, format: Format, astray: &[Unmatched]) -> any
     Ok(())
 }
 
+/// Renders the statement of the partner at a position. Only a format that shows lines has them written out.
 fn render(
     into: &mut Vec<u8>,
     format: Format,
-    statement: &Statement,
+    program: &Program,
+    position: usize,
     terms: &TermsBook,
     is_first: bool,
 ) -> anyhow::Result<()> {
@@ -173,13 +152,14 @@ fn render(
     };
     into.extend_from_slice(between);
     match format {
-        Format::Json => serde_json::to_writer(into, statement)?,
-        Format::Summary => serde_json::to_writer(into, &Summary::from(statement))?,
+        Format::Json => serde_json::to_writer(into, &program.statement(position)?)?,
+        Format::Summary => serde_json::to_writer(into, &program.summary(position)?)?,
         Format::Text => {
+            let statement = program.statement(position)?;
             let minimum_minor = terms.in_force(statement.as_of).minimum_payout_minor;
-            into.extend_from_slice(page::statement(statement, minimum_minor).as_bytes());
+            into.extend_from_slice(page::statement(&statement, minimum_minor).as_bytes());
         }
-        Format::Csv => sheet::rows(into, statement)?,
+        Format::Csv => sheet::rows(into, &program.statement(position)?)?,
     }
     Ok(())
 }
@@ -222,16 +202,18 @@ fn read_terms(path: &Path) -> anyhow::Result<TermsBook> {
 /// Reads the journal from a file, or from standard input. Says how far it is where somebody watches.
 fn read_journal(path: Option<&PathBuf>) -> anyhow::Result<Journal> {
     let watched = io::stderr().is_terminal();
-    let tell = |facts: usize| {
-        if watched && facts.is_multiple_of(50_000) {
-            eprint!("\r{facts} facts read");
+    let read = AtomicUsize::new(0);
+    let tell = |lines: usize| {
+        let before = read.fetch_add(lines, Ordering::Relaxed);
+        if watched && (before + lines) / TOLD_LINES > before / TOLD_LINES {
+            eprint!("\r{} lines read", before + lines);
         }
     };
     let journal = match path {
-        None => reading::read(io::stdin().lock(), tell),
+        None => reading::read_stream(io::stdin().lock(), tell),
         Some(path) => {
             refuse_folder(path)?;
-            reading::read(BufReader::with_capacity(BUFFER, File::open(path)?), tell)
+            reading::read_file(path, tell)
         }
     };
     if watched {

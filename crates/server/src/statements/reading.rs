@@ -1,19 +1,19 @@
-//! Reading a journal line by line (docs/rules.md §1): the first line that cannot be read ends it and is named.
+//! A journal out of a file, each core reading a part of it, or out of standard input. What a line says is the engine's.
 
-use std::collections::HashMap;
-use std::io::{self, BufRead};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek as _, SeekFrom};
+use std::num::NonZero;
+use std::path::Path;
+use std::thread;
 
-use commission::{Fact, FactError, JournalError, parse_fact};
-use serde::de::IgnoredAny;
+use commission::{Journal, JournalError, JournalReader};
 
-/// A journal that could be read.
-#[derive(Debug)]
-pub(crate) struct Journal {
-    /// Its facts, in the order of the file.
-    pub(crate) facts: Vec<Fact>,
-    /// The line of each, counted from 1.
-    lines: Vec<usize>,
-}
+/// Bytes read from a file at once.
+const BUFFER: usize = 256 * 1024;
+/// Smaller files are read by one core.
+const SMALLEST_PART: u64 = 1024 * 1024;
+/// Lines after which a reader tells how far it is.
+const STRIDE: usize = 4096;
 
 /// Why a journal cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -26,154 +26,121 @@ pub(crate) enum ReadError {
     Line(#[from] JournalError),
 }
 
-/// Reads a journal and tells after each fact how many there are. A byte order mark, Windows line ends and a missing last
-/// line end are tolerated. No text is kept.
-pub(crate) fn read(mut source: impl BufRead, mut tell: impl FnMut(usize)) -> Result<Journal, ReadError> {
-    let mut journal = Journal { facts: Vec::new(), lines: Vec::new() };
-    let mut buffer = Vec::new();
-    for line in 1.. {
-        buffer.clear();
-        if source.read_until(b'\n', &mut buffer)? == 0 {
+/// Reads a stream to its end. `tell` hears of each further few thousand lines. No text is kept.
+pub(crate) fn read_stream(source: impl BufRead, tell: impl Fn(usize)) -> Result<Journal, ReadError> {
+    let mut reader = JournalReader::new();
+    read_lines(source, u64::MAX, &mut reader, tell)?;
+    Ok(reader.finish()?)
+}
+
+/// Reads a file on all cores; what is no regular file, such as a pipe, as a stream.
+pub(crate) fn read_file(path: &Path, tell: impl Fn(usize) + Sync) -> Result<Journal, ReadError> {
+    let file = File::open(path)?;
+    let about = file.metadata()?;
+    let cores = thread::available_parallelism().map_or(1, NonZero::get) as u64;
+    match (about.len() / SMALLEST_PART).min(cores) {
+        2.. if about.is_file() => read_parts(path, about.len(), (about.len() / SMALLEST_PART).min(cores), tell),
+        _ => read_stream(BufReader::with_capacity(BUFFER, file), tell),
+    }
+}
+
+fn read_parts(path: &Path, size: u64, parts: u64, tell: impl Fn(usize) + Sync) -> Result<Journal, ReadError> {
+    let tell = &tell;
+    let read_parts: Vec<io::Result<JournalReader>> = thread::scope(|scope| {
+        let readers: Vec<_> = (0..parts)
+            .map(|part| {
+                // What is written meanwhile belongs to the last part.
+                let end = if part + 1 == parts { u64::MAX } else { size * (part + 1) / parts };
+                scope.spawn(move || read_part(path, size * part / parts, end, tell))
+            })
+            .collect();
+        let died = |_| Err(io::Error::other("a thread that read it has died"));
+        readers.into_iter().map(|reader| reader.join().unwrap_or_else(died)).collect()
+    });
+    let mut journal = JournalReader::new();
+    for part in read_parts {
+        journal.append(part?);
+    }
+    Ok(journal.finish()?)
+}
+
+/// Reads the lines that begin between two places of a file.
+fn read_part(path: &Path, start: u64, end: u64, tell: impl Fn(usize)) -> io::Result<JournalReader> {
+    let mut file = BufReader::with_capacity(BUFFER, File::open(path)?);
+    if start == 0 {
+        let mut reader = JournalReader::new();
+        read_lines(file, end, &mut reader, tell)?;
+        return Ok(reader);
+    }
+    // The line that the byte before belongs to is another part's, even if it ends just there.
+    file.seek(SeekFrom::Start(start - 1))?;
+    let first = start - 1 + file.skip_until(b'\n')? as u64;
+    let mut reader = JournalReader::of_later_part();
+    read_lines(file, end.saturating_sub(first), &mut reader, tell)?;
+    Ok(reader)
+}
+
+/// Reads the lines that begin within so many bytes, or up to one that cannot be read.
+fn read_lines(
+    mut source: impl BufRead,
+    bytes: u64,
+    reader: &mut JournalReader,
+    tell: impl Fn(usize),
+) -> io::Result<()> {
+    let (mut line, mut at) = (Vec::new(), 0);
+    for number in 1_usize.. {
+        line.clear();
+        if at >= bytes || source.read_until(b'\n', &mut line)? == 0 || !reader.push_line(&line) {
             break;
         }
-        let bytes = if line == 1 { buffer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&buffer) } else { &buffer };
-        match read_line(bytes) {
-            Ok(None) => {}
-            Ok(Some(fact)) => {
-                journal.facts.push(fact);
-                journal.lines.push(line);
-                tell(journal.facts.len());
-            }
-            Err(FactError { field, message }) => {
-                // Two facts with one id, on earlier lines, come first.
-                let failure = JournalError { line, field, message };
-                return Err(journal.conflict().unwrap_or(failure).into());
-            }
+        at += line.len() as u64;
+        if number.is_multiple_of(STRIDE) {
+            tell(STRIDE);
         }
     }
-    Ok(journal)
-}
-
-impl Journal {
-    /// The first fact whose id an earlier one has with other content.
-    pub(crate) fn conflict(&self) -> Option<JournalError> {
-        let mut seen = HashMap::with_capacity(self.facts.len());
-        self.facts.iter().enumerate().find_map(|(second, fact)| {
-            let first = *seen.entry(fact.id.as_str()).or_insert(second);
-            let message = || format!("`{}` was used on line {} for a different fact", fact.id, self.lines[first]);
-            (self.facts[first] != *fact).then(|| JournalError {
-                line: self.lines[second],
-                field: Some("id".to_owned()),
-                message: message(),
-            })
-        })
-    }
-}
-
-fn read_line(bytes: &[u8]) -> Result<Option<Fact>, FactError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| FactError {
-        field: None,
-        message: format!("is not UTF-8 text (byte {} of the line)", error.valid_up_to() + 1),
-    })?;
-    parse_fact(text).map_err(|error| located(error, text))
-}
-
-/// Where the line is no JSON, as with NaN or an end in the middle, the field that the reader had come to is named.
-fn located(error: FactError, line: &str) -> FactError {
-    let json = line.trim_ascii();
-    let Some(fault) = error.field.is_none().then(|| serde_json::from_str::<IgnoredAny>(json).err()).flatten() else {
-        return error;
-    };
-    let field = field_at(json, fault.column());
-    let place = format!(" at line 1 column {}", fault.column());
-    let what = fault.to_string().replace(&place, &format!(" (column {})", fault.column()));
-    let cut_off = if fault.is_eof() && !line.ends_with('\n') { "; the file seems to be cut off here" } else { "" };
-    let not_json = if field.is_some() { "is not written as JSON" } else { "is not one JSON object" };
-    FactError { field, message: format!("{not_json}: {what}{cut_off}") }
-}
-
-/// The last key of the outer object that begins before a column, counted in bytes from 1.
-fn field_at(json: &str, column: usize) -> Option<String> {
-    let bytes = json.as_bytes();
-    let (mut depth, mut last_text, mut field) = (0_usize, None, None);
-    let mut index = 0;
-    while index < bytes.len().min(column) {
-        match bytes[index] {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b':' if depth == 1 => field = last_text.take(),
-            b'"' => {
-                let from = index + 1;
-                index = from;
-                while index < bytes.len() && bytes[index] != b'"' {
-                    index += if bytes[index] == b'\\' { 2 } else { 1 };
-                }
-                last_text = json.get(from..index);
-            }
-            _ => {}
-        }
-        index += 1;
-    }
-    field.map(str::to_owned)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const JOINED: &str =
-        r#"{"id":"a","at":"2026-01-01T00:00:00Z","type":"partner_joined","partner":"P","name":"A","website":"a.example"}"#;
+    const JOINED: &str = r#"{"id":"a","at":"2026-01-01T00:00:00Z","type":"partner_joined","partner":"P","name":"A","website":"a.example"}"#;
 
-    fn told(text: &[u8]) -> Result<usize, String> {
-        read(text, |_| {}).map(|journal| journal.facts.len()).map_err(|error| error.to_string())
+    fn in_parts(text: &str, parts: u64) -> Result<Vec<commission::Fact>, String> {
+        let folder = std::env::temp_dir().join(format!("aikit-reading-{}-{parts}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("journal.jsonl");
+        std::fs::write(&path, text).unwrap();
+        let read = read_parts(&path, text.len() as u64, parts, |_| {});
+        std::fs::remove_dir_all(&folder).unwrap();
+        read.map(Journal::into_facts).map_err(|error| error.to_string())
     }
 
-    /// Reading line by line accepts and refuses what the engine's own reader does, and blames the same line.
+    /// Wherever a file is cut for the cores, it is accepted or refused as the engine's own reader does it whole.
     #[test]
-    fn it_agrees_with_the_reader_of_whole_journals() {
+    fn parts_of_a_file_say_what_the_whole_says() {
         let other = JOINED.replace("\"P\"", "\"Q\"");
+        let second = JOINED.replace("\"a\"", "\"b\"");
         for lines in [
             vec![],
             vec![JOINED],
-            vec![JOINED, "", "  ", JOINED],
+            vec![JOINED, "", "  ", JOINED, &second, ""],
             vec!["", JOINED, &other],
-            vec![JOINED, &other, "{"],
+            vec![JOINED, &second, &other, "{"],
             vec![JOINED, "{", &other],
-            vec![JOINED, "[]"],
-            vec![JOINED, r#"{"id":"b","at":"2026-01-01T00:00:00+02:00","type":"partner_suspended","partner":"P"}"#],
-            vec![r#"{"id":"b","id":"c"}"#],
+            vec![JOINED, "[]", "{"],
+            vec![&second, JOINED, r#"{"id":"b","amount_minor":1e999}"#],
         ] {
-            for end in ["\n", "\r\n"] {
-                for start in ["", "\u{feff}"] {
-                    let text = format!("{start}{}", lines.join(end));
-                    let whole = commission::read_journal(&text);
-                    match (read(text.as_bytes(), |_| {}), whole) {
-                        (Ok(ours), Ok(facts)) => assert_eq!(ours.facts, facts, "{text}"),
-                        (Err(ReadError::Line(ours)), Err(error)) => assert_eq!(ours.line, error.line, "{text}"),
-                        (ours, whole) => panic!("{text}: {ours:?} against {whole:?}"),
-                    }
+            for (start, end) in [("", "\n"), ("\u{feff}", "\n"), ("", "\r\n")] {
+                let text = format!("{start}{}", lines.join(end));
+                let whole = commission::read_journal(&text).map_err(|error| error.to_string());
+                let stream = read_stream(text.as_bytes(), |_| {}).map(Journal::into_facts);
+                assert_eq!(stream.map_err(|error| error.to_string()), whole, "{text}");
+                for parts in [1, 2, 3, 7, 50] {
+                    assert_eq!(in_parts(&text, parts), whole, "{parts} parts of {text}");
                 }
             }
         }
-    }
-
-    #[test]
-    fn what_is_no_json_is_named_by_the_field_it_was_meant_for() {
-        let table = [
-            (r#"{"id":"b","amount_minor":NaN}"#, "line 2: field `amount_minor` is not written as JSON: expected value (column 26)"),
-            (r#"{"id":"b","amount_minor":-Infinity}"#, "line 2: field `amount_minor` is not"),
-            (r#"{"id":"b","amount_minor":1e999}"#, "line 2: field `amount_minor` is not written as JSON: number out of range"),
-            (r#"{"id":"b","x":{"y":[1,"\"}"]},"at":'2026'}"#, "line 2: field `at` is not"),
-            (r#"{"id":"b","at":"2026-0"#, "line 2: field `at` is not written as JSON: EOF while parsing a string (column 22); the file seems to be cut off here"),
-            (r#"{"id":"b","type":"partner_joi\"#, "line 2: field `type` is not"),
-            ("{", "line 2: is not one JSON object: EOF while parsing an object (column 1); the file seems to be cut off here"),
-            ("null", "line 2: is not a JSON object"),
-        ];
-        for (line, expected) in table {
-            let error = told(format!("{JOINED}\n{line}").as_bytes()).unwrap_err();
-            assert!(error.starts_with(expected), "{line}\n{error}\n{expected}");
-        }
-        let error = told(b"\n\xff\xfe{\x00").unwrap_err();
-        assert_eq!(error, "line 2: is not UTF-8 text (byte 1 of the line)");
     }
 }
