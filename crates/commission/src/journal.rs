@@ -1,14 +1,12 @@
 //! Reading facts, strictly: an error names the line and the field, and nothing is computed from a journal that is
 //! partly unreadable (docs/rules.md §1).
 
-use std::hash::BuildHasher;
 use std::str::Utf8Error;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use hashbrown::DefaultHashBuilder;
-use hashbrown::hash_table::{Entry, HashTable};
 
 use crate::fact::Fact;
+use crate::index::Index;
 use crate::raw_fact::RawFact;
 
 /// Why one fact cannot be read.
@@ -179,22 +177,10 @@ impl JournalReader {
 
 /// The first fact whose id an earlier one has with other content, as (earlier, later) positions.
 pub(crate) fn conflicting_ids(facts: &[Fact]) -> Option<(usize, usize)> {
-    // A table of positions is a fifth of the size of a map from ids.
-    let hasher = DefaultHashBuilder::default();
-    let mut seen: HashTable<u32> = HashTable::with_capacity(facts.len());
-    let fact = |position: u32| &facts[position as usize];
-    facts.iter().zip(0u32..).find_map(|(later, index)| {
-        let same_id = |&earlier: &u32| fact(earlier).id == later.id;
-        match seen.entry(hasher.hash_one(&later.id), same_id, |&other| hasher.hash_one(&fact(other).id)) {
-            Entry::Occupied(entry) => {
-                let first = *entry.get();
-                (*fact(first) != *later).then_some((first as usize, index as usize))
-            }
-            Entry::Vacant(entry) => {
-                entry.insert(index);
-                None
-            }
-        }
+    let mut index = Index::with_capacity(facts.len());
+    facts.iter().zip(0u32..).find_map(|(later, position)| {
+        let earlier = index.claim(&later.id, position, |position| &facts[position as usize].id)? as usize;
+        (facts[earlier] != *later).then_some((earlier, position as usize))
     })
 }
 

@@ -21,6 +21,7 @@ pub mod digest;
 mod domain;
 mod evaluate;
 mod fact;
+mod index;
 mod journal;
 mod line;
 mod matching;

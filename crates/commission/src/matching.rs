@@ -4,12 +4,14 @@
 //! A kind of fact is matched only after the kinds that it can point at, so arrival order has no say.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use hashbrown::{HashMap, HashSet};
 
 use crate::evaluate::EvaluateError;
 use crate::fact::{Fact, FactBody, Outcome};
+use crate::index::Index;
 use crate::journal::conflicting_ids;
 use crate::model::{Adjustment, Invoice, Matched, Partner, Payout, Price, Referral, Step, Subscription, moment};
 use crate::possible::check;
@@ -183,9 +185,53 @@ struct Matcher<'a, N> {
     referral_of: HashMap<&'a str, usize>,
     /// The referral of a subscription, and the position in it.
     subscription_of: HashMap<&'a str, (usize, usize)>,
-    /// The referral of an invoice, and the position in it.
-    invoice_of: HashMap<&'a str, (usize, usize)>,
+    invoices: Invoices<'a>,
     note: N,
+}
+
+/// Where each invoice that counts is.
+struct Invoices<'a> {
+    index: Index,
+    places: Vec<Place<'a>>,
+}
+
+/// The referral of an invoice, its position in it, and that of its subscription.
+struct Place<'a> {
+    fact: &'a Fact,
+    referral: u32,
+    position: u32,
+    subscription: u32,
+}
+
+impl<'a> Invoices<'a> {
+    fn with_capacity(invoices: usize) -> Self {
+        Self { index: Index::with_capacity(invoices), places: Vec::with_capacity(invoices) }
+    }
+
+    fn id_at(places: &[Place<'a>], at: u32) -> &'a str {
+        match &places[at as usize].fact.body {
+            FactBody::InvoicePaid { invoice, .. } => invoice,
+            _ => "",
+        }
+    }
+
+    /// Notes where an invoice is, unless its id was claimed before.
+    fn claim(&mut self, id: &str, place: Place<'a>) -> bool {
+        let Self { index, places } = self;
+        // No memory holds more facts than 32 bits count.
+        let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
+        let is_first = index.claim(id, next, |at| Self::id_at(places, at)).is_none();
+        if is_first {
+            places.push(place);
+        }
+        is_first
+    }
+
+    /// The referral of an invoice, and the position in it.
+    fn find(&self, id: &str) -> Option<(usize, usize)> {
+        let place = &self.places[self.index.get(id, |at| Self::id_at(&self.places, at))? as usize];
+        Some((place.referral as usize, place.position as usize))
+    }
 }
 
 impl<'a, N: FnMut(&'a Fact, Lead)> Matcher<'a, N> {
@@ -197,7 +243,7 @@ impl<'a, N: FnMut(&'a Fact, Lead)> Matcher<'a, N> {
             partner_of: HashMap::new(),
             referral_of: HashMap::new(),
             subscription_of: HashMap::new(),
-            invoice_of: HashMap::new(),
+            invoices: Invoices::with_capacity(0),
             note,
         }
     }
@@ -226,23 +272,27 @@ impl<'a, N: FnMut(&'a Fact, Lead)> Matcher<'a, N> {
     }
 
     fn match_partners(&mut self, sorted: &Sorted<'a>) {
+        let mut firsts = Vec::with_capacity(sorted.joined.len());
+        let mut seen = HashSet::with_capacity(sorted.joined.len());
         for &fact in &sorted.joined {
             let FactBody::PartnerJoined { partner, website, .. } = &fact.body else { continue };
-            if self.partner_of.contains_key(&**partner) {
-                continue;
+            if seen.insert(&**partner) {
+                firsts.push((&**partner, &**website, fact));
             }
-            let index = self.partners.len();
-            self.partner_of.insert(partner, index);
-            (self.note)(fact, Lead::Partner(index));
+        }
+        firsts.sort_by_key(|(partner, ..)| *partner);
+        for (index, (id, website, joined)) in firsts.into_iter().enumerate() {
+            self.partner_of.insert(id, index);
+            (self.note)(joined, Lead::Partner(index));
             self.partners.push(Partner {
-                id: partner,
+                id,
                 website,
                 suspended: false,
                 referrals: Vec::new(),
                 adjustments: Vec::new(),
                 payouts: Vec::new(),
                 unmatched: Vec::new(),
-                joined: fact,
+                joined,
             });
         }
         for &fact in &sorted.standings {
@@ -359,32 +409,46 @@ impl<'a, N: FnMut(&'a Fact, Lead)> Matcher<'a, N> {
     }
 
     fn match_invoices(&mut self, sorted: &Sorted<'a>) {
-        self.invoice_of.reserve(sorted.invoices.len());
+        self.invoices = Invoices::with_capacity(sorted.invoices.len());
+        let mut counts = vec![0_u32; self.referrals.len()];
         for &fact in &sorted.invoices {
-            let FactBody::InvoicePaid { invoice, subscription, amount_minor, period_start, period_end } = &fact.body
-            else {
-                continue;
-            };
+            let FactBody::InvoicePaid { invoice, subscription, amount_minor, .. } = &fact.body else { continue };
             let Some(&(index, position)) = self.subscription_of.get(&**subscription) else {
                 self.miss(fact, Missing::Subscription, subscription, None);
                 continue;
             };
-            if *amount_minor == 0 || self.invoice_of.contains_key(&**invoice) {
-                continue;
+            let (Ok(referral), Ok(subscription)) = (u32::try_from(index), u32::try_from(position)) else { continue };
+            let place = Place { fact, referral, position: counts[index], subscription };
+            if *amount_minor != 0 && self.invoices.claim(invoice, place) {
+                counts[index] += 1;
+                (self.note)(fact, Lead::Referral(index));
             }
-            let invoices = &mut self.referrals[index].invoices;
-            self.invoice_of.insert(invoice, (index, invoices.len()));
-            invoices.push(Invoice {
+        }
+        self.place_invoices(&counts);
+    }
+
+    /// Puts the invoices into their referrals. Room for them is made partner by partner, so that those that are read
+    /// together lie together.
+    fn place_invoices(&mut self, counts: &[u32]) {
+        let mut by_owner: Vec<usize> = (0..self.referrals.len()).collect();
+        by_owner.sort_by_key(|&index| self.referrals[index].owner);
+        for index in by_owner {
+            self.referrals[index].invoices = Vec::with_capacity(counts[index] as usize);
+        }
+        for &Place { fact, referral, subscription, .. } in &self.invoices.places {
+            let FactBody::InvoicePaid { invoice, amount_minor, period_start, period_end, .. } = &fact.body else {
+                continue;
+            };
+            self.referrals[referral as usize].invoices.push(Invoice {
                 id: invoice,
                 moment: moment(fact),
-                subscription: position,
+                subscription: subscription as usize,
                 amount_minor: *amount_minor,
                 period_start: *period_start,
                 period_end: *period_end,
                 steps: Vec::new(),
                 disputed: false,
             });
-            (self.note)(fact, Lead::Referral(index));
         }
     }
 
@@ -393,7 +457,7 @@ impl<'a, N: FnMut(&'a Fact, Lead)> Matcher<'a, N> {
         let mut refund_of = HashMap::new();
         for &fact in &sorted.refunds {
             let FactBody::InvoiceRefunded { invoice, refund, .. } = &fact.body else { continue };
-            let Some(&place) = self.invoice_of.get(&**invoice) else {
+            let Some(place) = self.invoices.find(invoice) else {
                 self.miss(fact, Missing::Invoice, invoice, None);
                 continue;
             };
@@ -431,7 +495,7 @@ impl<'a, N: FnMut(&'a Fact, Lead)> Matcher<'a, N> {
         let mut dispute_of = HashMap::new();
         for &fact in &sorted.disputes {
             let FactBody::DisputeOpened { dispute, invoice, amount_minor } = &fact.body else { continue };
-            let Some(&place) = self.invoice_of.get(&**invoice) else {
+            let Some(place) = self.invoices.find(invoice) else {
                 self.miss(fact, Missing::Invoice, invoice, None);
                 continue;
             };
@@ -515,7 +579,6 @@ impl<'a, N: FnMut(&'a Fact, Lead)> Matcher<'a, N> {
                 None => astray.push(fact),
             }
         }
-        partners.sort_by_key(|partner| partner.id);
         Matched { partners, referrals, unmatched: astray }
     }
 }

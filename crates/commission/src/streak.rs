@@ -1,7 +1,5 @@
 //! Streaks of paying, which decide when commission vests (docs/rules.md §5).
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Duration, Utc};
 
 use crate::model::{Moment, Referral};
@@ -35,6 +33,14 @@ pub(crate) struct Streaks {
     pub(crate) of_invoice: Vec<usize>,
 }
 
+/// Where a subscription stands; one that is canceled never becomes active again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Before,
+    Active,
+    Canceled,
+}
+
 enum Event {
     Start(usize),
     Cancel(usize),
@@ -54,25 +60,24 @@ pub(crate) fn streaks(referral: &Referral) -> Streaks {
     let mut all: Vec<Streak> = Vec::new();
     let mut of_invoice = Vec::with_capacity(referral.invoices.len());
     let mut open = false;
-    let mut active = HashSet::new();
-    let mut canceled = HashSet::new();
+    let mut phases = vec![Phase::Before; referral.subscriptions.len()];
     for ((at, _), event) in events {
         match event {
             Event::Start(index) => {
-                if !canceled.contains(&index) {
-                    active.insert(index);
+                if phases[index] == Phase::Before {
+                    phases[index] = Phase::Active;
                 }
             }
             Event::Cancel(index) => {
-                canceled.insert(index);
-                active.remove(&index);
-                if let (true, true, Some(streak)) = (open, active.is_empty(), all.last_mut()) {
+                phases[index] = Phase::Canceled;
+                let is_active = phases.contains(&Phase::Active);
+                if let (true, false, Some(streak)) = (open, is_active, all.last_mut()) {
                     streak.ended_at = Some(at);
                     open = false;
                 }
             }
             Event::Invoice(index) => {
-                let late = canceled.contains(&referral.invoices[index].subscription);
+                let late = phases[referral.invoices[index].subscription] == Phase::Canceled;
                 if !open && !late {
                     all.push(Streak { started_at: at, ended_at: None });
                     open = true;

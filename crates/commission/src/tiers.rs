@@ -1,8 +1,9 @@
 //! Who counts, and since when a partner has which rates (docs/rules.md §3, §4).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use hashbrown::HashMap;
 
 use crate::calendar::{Quarter, add_months, month_number, whole_months};
 use crate::domain::{company_domain, registrable_domain};
