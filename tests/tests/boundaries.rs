@@ -17,15 +17,16 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("server", &["commission", "referral", "sqlite", "stripe", "payout", "wire"]),
     ("desk", &["wire"]),
     ("aikit-partners", &["desk"]),
+    ("bench", &["commission", "referral", "sqlite"]),
     ("product-tests", &["wire"]),
 ];
 
 /// Libraries that only the named crates may use, so that a core stays a core.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("tauri", &["aikit-partners"]),
-    ("rusqlite", &["sqlite", "desk", "fake-stripe"]),
+    ("rusqlite", &["sqlite", "desk", "fake-stripe", "bench"]),
     ("reqwest", &["server", "stripe", "fake-stripe", "desk", "product-tests"]),
-    ("tokio", &["sqlite", "server", "stripe", "fake-stripe", "desk", "product-tests"]),
+    ("tokio", &["sqlite", "server", "stripe", "fake-stripe", "desk", "bench", "product-tests"]),
     ("keyring", &["desk"]),
     ("async-stripe-connect", &["stripe", "fake-stripe"]),
 ];

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use commission::{ClientStatus, Evaluation, Fact, FactBody, Statement, Tier, evaluate, parse_fact};
+use commission::{
+    ClientStatus, Evaluation, Fact, FactBody, Journal, JournalReader, Statement, Tier, evaluate,
+    parse_fact,
+};
 use serde::Deserialize;
 
 use crate::App;
@@ -81,15 +84,15 @@ fn read(rows: Vec<Row>, into: &mut Recorded) -> Result<Option<i64>, ApiError> {
                 into.numbers.push(row.seq);
             }
             Ok(None) => {}
-            Err(error) => {
-                tracing::error!(seq = row.seq, %error, "a stored fact cannot be read");
-                return Err(unavailable(
-                    "The journal has a line that cannot be read; nothing is computed from it until that is solved.",
-                ));
-            }
+            Err(error) => return Err(unreadable(row.seq, &error)),
         }
     }
     Ok(last)
+}
+
+fn unreadable(seq: i64, error: &dyn std::error::Error) -> ApiError {
+    tracing::error!(seq, %error, "a stored fact cannot be read");
+    unavailable("The journal has a line that cannot be read; nothing is computed from it until that is solved.")
 }
 
 /// The statement that reads the next facts after number `after`: all of them, or those that lead to one partner.
@@ -157,6 +160,26 @@ pub async fn head(app: &App) -> Result<i64, ApiError> {
     }
     let head: Option<Head> = app.db.query(sql!("SELECT max(seq) AS seq FROM fact")).await?.first()?;
     Ok(head.and_then(|h| h.seq).unwrap_or(0))
+}
+
+/// Everybody's facts up to number `cut`, read and checked once, for whoever evaluates all partners.
+///
+/// # Errors
+/// The database cannot be read, or a fact in it.
+pub async fn stored_journal(app: &App, cut: i64) -> Result<Journal, ApiError> {
+    let (mut reader, mut after) = (JournalReader::new(), 0);
+    loop {
+        let rows: Vec<Row> = app.db.query(page(None, after, cut)).await?.all()?;
+        for row in &rows {
+            if !reader.push_line(row.body.as_bytes()) {
+                break;
+            }
+            after = row.seq;
+        }
+        if rows.last().is_none_or(|row| row.seq > after) {
+            return reader.finish().map_err(|error| unreadable(after, &error));
+        }
+    }
 }
 
 /// All facts up to `cut`.

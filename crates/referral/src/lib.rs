@@ -36,7 +36,7 @@ use commission::{TermsBook, TermsError};
 pub use auth::{add_person, issue_key};
 pub use error::ApiError;
 pub use inbox::process_received;
-pub use journal::{JournalPage, head as journal_head, journal_page};
+pub use journal::{JournalPage, head as journal_head, journal_page, stored_journal};
 
 use db::Db;
 use ports::{Config, Host, Http, Mail};

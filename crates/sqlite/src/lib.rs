@@ -161,30 +161,39 @@ impl ToSql for Bound<'_> {
     }
 }
 
+/// A text as a JSON string.
+fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 fn run(connection: &Connection, stmt: &Stmt, profile: Profile) -> Result<Rows, DbError> {
     let before = connection.total_changes();
     let mut prepared = connection.prepare_cached(&stmt.sql).map_err(failed)?;
-    let names: Vec<String> = prepared.column_names().map(Into::into).collect();
+    let keys: Vec<String> = prepared.column_names().map(|name| format!("{}:", json(name))).collect();
     let mut rows = prepared.query(params_from_iter(stmt.params.iter().map(|v| Bound(v, profile)))).map_err(failed)?;
-    let mut json: Vec<serde_json::Map<String, serde_json::Value>> = Vec::new();
+    // Written straight away: a tree of values would be most of the work of reading a page of the journal.
+    let mut out = String::from("[");
     while let Some(row) = rows.next().map_err(failed)? {
-        let mut object = serde_json::Map::with_capacity(names.len());
-        for (n, name) in names.iter().enumerate() {
-            let value = match row.get_ref(n).map_err(failed)? {
-                ValueRef::Null => serde_json::Value::Null,
-                ValueRef::Integer(i) => i.into(),
-                ValueRef::Text(t) => String::from_utf8_lossy(t).into_owned().into(),
+        out.push_str(if out.len() > 1 { ",{" } else { "{" });
+        for (n, key) in keys.iter().enumerate() {
+            if n > 0 {
+                out.push(',');
+            }
+            out.push_str(key);
+            match row.get_ref(n).map_err(failed)? {
+                ValueRef::Null => out.push_str("null"),
+                ValueRef::Integer(i) => out.push_str(&i.to_string()),
+                ValueRef::Text(t) => out.push_str(&json(&String::from_utf8_lossy(t))),
                 ValueRef::Real(_) | ValueRef::Blob(_) => {
-                    return Err(DbError::Shape(format!("{name} is neither an integer nor text")));
+                    return Err(DbError::Shape(format!("column {} is neither an integer nor text", n + 1)));
                 }
-            };
-            object.insert(name.clone(), value);
+            }
         }
-        json.push(object);
+        out.push('}');
     }
-    let json = serde_json::to_string(&json).map_err(|e| DbError::Shape(e.to_string()))?;
+    out.push(']');
     drop(rows);
-    Ok(Rows { json, changes: connection.total_changes() - before })
+    Ok(Rows { json: out, changes: connection.total_changes() - before })
 }
 
 impl Db for Sqlite {

@@ -1,0 +1,130 @@
+//! The monthly run: drafted by the product, and by the loop that it replaces.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, ensure};
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, header};
+use chrono::{DateTime, Utc};
+use referral::App;
+use referral::db::BoxFut;
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+use sqlite::{Profile, Sqlite};
+use tokio::runtime::{Builder, Runtime};
+use tower::ServiceExt as _;
+use url::Url;
+
+/// The month that is drafted.
+pub(crate) const PERIOD: &str = "2027-12";
+/// Who drafts it.
+pub(crate) const FINANCE: &str = "u_finance";
+
+/// Nothing outside is asked or told while the month is drafted.
+struct Alone;
+
+impl Http for Alone {
+    fn post(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+        Box::pin(async move { Err(format!("{} is not called here", request.url)) })
+    }
+}
+
+impl Mail for Alone {
+    fn send(&self, to: String, _: String, _: String) -> BoxFut<'_, Result<(), String>> {
+        Box::pin(async move { Err(format!("nothing is sent to {to} here")) })
+    }
+}
+
+impl Host for Alone {
+    fn now(&self) -> DateTime<Utc> {
+        // 2028-01-02, when the month is over.
+        DateTime::from_timestamp(1_830_384_000, 0).unwrap_or_default()
+    }
+    fn random(&self, into: &mut [u8]) {
+        into.fill(7);
+    }
+}
+
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    Ok(Builder::new_multi_thread().worker_threads(1).build()?)
+}
+
+pub(crate) fn app(database: &Path) -> anyhow::Result<App> {
+    let here = Url::parse("http://127.0.0.1:1/")?;
+    let config = Config {
+        public_url: here.clone(),
+        site: here.clone(),
+        cookie_domain: None,
+        cookie_http_only: false,
+        terms: referral::default_terms()?,
+        platform_country: "US".to_owned(),
+        currency: "usd".to_owned(),
+        live: false,
+        approvals_needed: 1,
+        demo: true,
+        stripe_api: here,
+        stripe_connect_key: String::new(),
+        webhook_secret_account: String::new(),
+        webhook_secret_connect: String::new(),
+    };
+    let db = Arc::new(Sqlite::open(database, Profile::Native)?);
+    Ok(App { db, http: Arc::new(Alone), mail: Arc::new(Alone), host: Arc::new(Alone), config: Arc::new(config) })
+}
+
+/// Drafts the month through the API, signed in as finance.
+pub(crate) fn draft(database: &Path) -> anyhow::Result<()> {
+    // What signed in before has the same tokens.
+    Connection::open(database)?.execute_batch("DELETE FROM access_token; DELETE FROM session;")?;
+    let router = referral::router(app(database)?);
+    let call = async |path: &str, token: &str, body: Value| -> anyhow::Result<Value> {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(Body::from(body.to_string()))?;
+        let answer = router.clone().oneshot(request).await?;
+        let status = answer.status();
+        let body: Value = serde_json::from_slice(&to_bytes(answer.into_body(), usize::MAX).await?)?;
+        ensure!(status.is_success(), "{path}: {status} {body}");
+        Ok(body)
+    };
+    runtime()?.block_on(async {
+        let session = call("/v1/demo/sessions", "", json!({"person": FINANCE, "keep": "token"})).await?;
+        let token = session["access_token"].as_str().context("no token")?;
+        let run = call("/v1/runs", token, json!({"period": PERIOD})).await?;
+        println!("{} bytes of the run of {}", run.to_string().len(), run["period"]);
+        Ok(())
+    })
+}
+
+/// The loop of the first proposal, statement by statement, over the first so many partners: a query for each partner's
+/// subscriptions, and a row for each payout, committed before the next. Its transfers are left out.
+pub(crate) fn seed(database: &str, partners: usize) -> anyhow::Result<()> {
+    let database = Connection::open(database)?;
+    database.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; DELETE FROM seed_payouts;")?;
+    let codes = database
+        .prepare("SELECT code FROM seed_partners WHERE status = 'active'")?
+        .query_map([], |row| row.get(0))?
+        .take(partners)
+        .collect::<Result<Vec<String>, _>>()?;
+    let mut paid = 0;
+    for code in &codes {
+        let mut query = database.prepare_cached(
+            "SELECT c.*, s.amount, s.status FROM seed_customers c JOIN seed_subscriptions s
+                 ON c.stripe_customer_id = s.customer_id
+             WHERE c.referral_code = ? AND s.status = 'active'",
+        )?;
+        let amounts = query.query_map([code], |row| row.get::<_, i64>("amount"))?;
+        let total = amounts.sum::<Result<i64, _>>()? / 5;
+        if total > 0 {
+            database.execute(
+                "INSERT INTO seed_payouts (partner_code, amount, period_start, period_end, status) VALUES (?, ?, ?, ?, 'paid')",
+                params![code, total, "2027-12-01", "2027-12-31"],
+            )?;
+            paid += 1;
+        }
+    }
+    ensure!(codes.len() == partners, "{} partners", codes.len());
+    if paid == 0 { Err(anyhow!("nobody was paid")) } else { Ok(()) }
+}

@@ -1,0 +1,149 @@
+//! `./dev bench engine`: the engine and the monthly run, each beside a floor that is measured in the same run.
+//!
+//! Every figure is a process of its own, so that its time and its memory are its own too. A floor and what stands on it
+//! take turns; the table has the median of each, and the least and the most. Nothing here is a test.
+
+mod database;
+mod drafting;
+mod journal;
+mod measure;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use measure::{Figure, Row, Spent};
+
+/// Facts of a journal.
+const FACTS: usize = 1_000_000;
+/// Partners of the journal that is evaluated.
+const PARTNERS: usize = 20_000;
+/// Partners of the database whose month is drafted.
+const RUN_PARTNERS: usize = 100_000;
+/// The instant that everything is evaluated at.
+const AS_OF: &str = "2028-01-01T00:00:00Z";
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["engine", folder, programs, python, runs] => {
+            let runs = runs.parse().context("the number of runs")?;
+            engine(Path::new(folder), Path::new(programs), Path::new(python), runs)
+        }
+        ["parse", journal] => work::parse(journal),
+        ["evaluate", database] => work::evaluate(Path::new(database)),
+        ["columns", database] => work::columns(database),
+        ["draft", database] => drafting::draft(Path::new(database)),
+        ["seed", database, partners] => drafting::seed(database, partners.parse()?),
+        _ => bail!("usage: aikit-bench engine FOLDER PROGRAMS PYTHON RUNS; ./dev bench gives them"),
+    }
+}
+
+/// Prints the table.
+fn engine(folder: &Path, programs: &Path, python: &Path, runs: usize) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let journal = made(folder.join("journal.jsonl"), |path| journal::write(path, FACTS, PARTNERS))?;
+    let small = made(folder.join("journal.db"), |path| database::write(path, &journal))?;
+    let wide = made(folder.join("run.jsonl"), |path| journal::write(path, FACTS, RUN_PARTNERS))?;
+    let large = made(folder.join("run.db"), |path| database::write(path, &wide))?;
+    let indexed = made(folder.join("run-indexed.db"), |path| database::index_copy(&large, path))?;
+    let me = std::env::current_exe()?;
+    let mine = |words: &[&str], path: &Path| {
+        let mut command = Command::new(&me);
+        command.arg(words[0]).arg(path).args(&words[1..]);
+        command
+    };
+    let statements = || {
+        let mut command = Command::new(programs.join("aikit-partners-server"));
+        command.args(["statements", "--format", "summary", "--as-of", AS_OF, "--journal"]).arg(&journal);
+        command
+    };
+    let duckdb = || {
+        let mut command = Command::new(python);
+        command.arg("-c").arg(DUCKDB).arg(&journal);
+        command
+    };
+
+    let mut rows = Vec::new();
+    let (floor, ours) =
+        measure::in_turns(runs, || on_one_core(mine(&["parse"], &journal)), || on_one_core(statements()))?;
+    let file = std::fs::metadata(&journal)?.len();
+    let memory = ours.iter().map(|spent| spent.peak_memory).max().unwrap_or(0);
+    rows.push(Row {
+        what: "summaries from JSONL, one core (CPU)",
+        floor: Figure::of(&floor, Spent::cpu),
+        ours: Figure::of(&ours, Spent::cpu),
+        goal: (200, "at most 2 ×"),
+    });
+    if python.exists() {
+        let (floor, ours) = measure::in_turns(runs, duckdb, statements)?;
+        rows.push(Row {
+            what: "the same, all cores, beside DuckDB",
+            floor: Figure::of(&floor, Spent::wall),
+            ours: Figure::of(&ours, Spent::wall),
+            goal: (100, "at most 1 ×"),
+        });
+    }
+    let (floor, ours) = measure::in_turns(runs, || mine(&["columns"], &small), || mine(&["evaluate"], &small))?;
+    rows.push(Row {
+        what: "summaries from SQLite (CPU)",
+        floor: Figure::of(&floor, Spent::cpu),
+        ours: Figure::of(&ours, Spent::cpu),
+        goal: (300, "at most 3 ×"),
+    });
+    for (what, database, sample, goal) in [
+        ("drafting 100,000 partners, the loop as written", &large, "20", (2, "at most 1/50")),
+        ("the same, the loop with indexes added", &indexed, "2000", (100, "none; shown beside")),
+    ] {
+        let times = u32::try_from(RUN_PARTNERS)? / sample.parse::<u32>()?;
+        let (floor, ours) =
+            measure::in_turns(runs.min(3), || mine(&["seed", sample], database), || mine(&["draft"], &large))?;
+        rows.push(Row {
+            what,
+            floor: Figure::of(&floor, |spent| spent.wall * times),
+            ours: Figure::of(&ours, Spent::wall),
+            goal,
+        });
+    }
+    print!("{}", measure::table(&rows));
+    println!("\npeak memory of `statements`: {} MB, the file has {} MB", memory / 1_000_000, file / 1_000_000);
+    Ok(())
+}
+
+/// A file that is made once and kept; one that was begun and not finished does not count.
+fn made(path: PathBuf, make: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {
+    if !path.exists() {
+        eprintln!("making {}", path.display());
+        let unfinished = path.with_extension("unfinished");
+        let _ = std::fs::remove_file(&unfinished);
+        make(&unfinished)?;
+        std::fs::rename(&unfinished, &path)?;
+    }
+    Ok(path)
+}
+
+fn on_one_core(command: Command) -> Command {
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", "0"]).arg(command.get_program()).args(command.get_args());
+    pinned
+}
+
+/// A flat share of what each partner's clients paid, by a database that is good at nothing else but this.
+const DUCKDB: &str = r"
+import duckdb, sys
+con = duckdb.connect()
+con.execute('SET threads = 2')
+rows = con.execute('''
+    WITH fact AS MATERIALIZED (
+        SELECT * FROM read_json(?, format = 'newline_delimited', columns = {
+            type: 'VARCHAR', partner: 'VARCHAR', referral: 'VARCHAR', subscription: 'VARCHAR', amount_minor: 'BIGINT'}))
+    SELECT r.partner, sum(i.amount_minor) * 20 // 100
+    FROM fact i
+    JOIN fact s ON s.type = 'subscription_started' AND s.subscription = i.subscription
+    JOIN fact r ON r.type = 'referral_created' AND r.referral = s.referral
+    WHERE i.type = 'invoice_paid' GROUP BY r.partner''', [sys.argv[1]]).fetchall()
+assert len(rows) > 1000
+";
