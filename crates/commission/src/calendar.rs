@@ -7,13 +7,13 @@ use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 /// `time` so many calendar months later: the same day and time of day, clamped to the end of a shorter month. `None`
 /// only beyond the years that chrono knows.
 pub(crate) fn add_months(time: DateTime<Utc>, months: u32) -> Option<DateTime<Utc>> {
-    time.checked_add_months(Months::new(months))
+    // On naive times there is no offset to add and take away again.
+    Some(time.naive_utc().checked_add_months(Months::new(months))?.and_utc())
 }
 
 /// The largest whole number of calendar months that fits between two instants; 0 when `to` is the earlier one.
 pub(crate) fn whole_months(from: DateTime<Utc>, to: DateTime<Utc>) -> u32 {
-    let months = (to.year() - from.year()) * 12 + to.month().cast_signed() - from.month().cast_signed();
-    let months = u32::try_from(months).unwrap_or(0);
+    let months = u32::try_from(month_number(to) - month_number(from)).unwrap_or(0);
     match add_months(from, months) {
         Some(reached) if reached <= to => months,
         _ => months.saturating_sub(1),
@@ -22,7 +22,8 @@ pub(crate) fn whole_months(from: DateTime<Utc>, to: DateTime<Utc>) -> u32 {
 
 /// Twelve times the year, plus the month: equal for two instants of one calendar month.
 pub(crate) fn month_number(time: DateTime<Utc>) -> i32 {
-    time.year() * 12 + time.month0().cast_signed()
+    let day = time.naive_utc();
+    day.year() * 12 + day.month0().cast_signed()
 }
 
 /// A calendar quarter.
@@ -37,7 +38,8 @@ pub struct Quarter {
 impl Quarter {
     /// The quarter that an instant lies in.
     pub fn of(time: DateTime<Utc>) -> Self {
-        Self { year: time.year(), number: time.month0() / 3 + 1 }
+        let day = time.naive_utc();
+        Self { year: day.year(), number: day.month0() / 3 + 1 }
     }
 
     /// Its last day.

@@ -216,9 +216,10 @@ impl<'a> Account<'a> {
         }
         let adjustments = self.partner.adjustments.iter().filter(|adjustment| adjustment.amount_minor != 0);
         all.extend(adjustments.map(|adjustment| adjustment_draft(adjustment, self.book.in_force(adjustment.moment.0))));
-        // Ids are only made where they decide.
-        all.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()).then_with(|| a.id().cmp(&b.id())));
-        Ok((all, earned))
+        // Drafts are large, so their places are sorted; and ids are only made where they decide.
+        let mut order: Vec<_> = all.iter().map(|draft| (draft.earned_at, draft.kind)).zip(0..).collect();
+        order.sort_by(|(a, at), (b, bt)| a.cmp(b).then_with(|| all[*at].id().cmp(&all[*bt].id())));
+        Ok((order.into_iter().map(|(_, at): (_, usize)| all[at]).collect(), earned))
     }
 
     /// The figures over all lines, sealed.

@@ -38,6 +38,7 @@ struct Grant {
 }
 
 /// A line before it is written out: all figures, no text. A summary needs no more.
+#[derive(Clone, Copy)]
 pub(crate) struct Draft<'a> {
     pub(crate) source: Source<'a>,
     pub(crate) kind: LineKind,
@@ -86,11 +87,6 @@ pub(crate) struct Fate {
 }
 
 impl Draft<'_> {
-    /// The position of a line in a statement, as far as it does not need the id.
-    pub(crate) fn sort_key(&self) -> (DateTime<Utc>, LineKind) {
-        (self.earned_at, self.kind)
-    }
-
     /// Writes the id of the line: what it is about, joined with colons.
     pub(crate) fn write_id(&self, id: &mut String) {
         match &self.source {
@@ -234,14 +230,14 @@ fn volume_grant(case: &Case, invoice: &Invoice) -> Result<Option<Grant>, ()> {
 /// The position of the invoice that earns the high-value bonus.
 fn high_value_invoice(referral: &Referral, terms: &Terms) -> Option<usize> {
     referral.invoices.iter().position(|invoice| {
-        referral.subscriptions[invoice.subscription].price_at(invoice.moment.0).is_some_and(|price| {
+        referral.subscriptions[invoice.subscription as usize].price_at(invoice.moment.0).is_some_and(|price| {
             price.interval == Interval::Year && price.amount_minor >= terms.high_value.annual_minor_needed
         })
     })
 }
 
 fn high_value_grant(referral: &Referral, invoice: &Invoice, terms: &Terms) -> Option<Grant> {
-    let price = referral.subscriptions[invoice.subscription].price_at(invoice.moment.0)?;
+    let price = referral.subscriptions[invoice.subscription as usize].price_at(invoice.moment.0)?;
     Some(Grant {
         kind: LineKind::HighValueBonus,
         rule: "high_value_bonus",

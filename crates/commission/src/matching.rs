@@ -442,7 +442,7 @@ impl<'a, N: FnMut(&'a Fact, Lead)> Matcher<'a, N> {
             self.referrals[referral as usize].invoices.push(Invoice {
                 id: invoice,
                 moment: moment(fact),
-                subscription: subscription as usize,
+                subscription,
                 amount_minor: *amount_minor,
                 period_start: *period_start,
                 period_end: *period_end,

@@ -87,7 +87,7 @@ fn present(field: &str, id: &str) -> Result<(), FactError> {
 
 /// A journal's years have four digits, and chrono writes a leap second as a fraction of more than one second.
 fn whole_second_clock(field: &str, time: DateTime<Utc>) -> Result<(), FactError> {
-    if !(0..=9999).contains(&time.year()) || time.timestamp_subsec_nanos() >= 1_000_000_000 {
+    if !(0..=9999).contains(&time.naive_utc().year()) || time.timestamp_subsec_nanos() >= 1_000_000_000 {
         return Err(FactError::new(field, format!("must be a time of the years 0000 to 9999, not `{time}`")));
     }
     Ok(())

@@ -111,6 +111,9 @@ fn write_statements(options: &Statements) -> anyhow::Result<()> {
     if !astray.is_empty() && options.format != Format::Text {
         eprintln!("{}", page::one_line(&page::astray_in_short(astray)));
     }
+    // The process ends here: the system takes its memory back at once, and fact by fact would take a while.
+    std::mem::forget(program);
+    std::mem::forget(journal);
     Ok(())
 }
 
