@@ -106,7 +106,7 @@ fn seconds(time: Duration) -> String {
 
 /// One line of the table.
 pub(crate) struct Row {
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
     pub(crate) floor: Figure,
     pub(crate) ours: Figure,
     /// The most hundredths of the floor, and how that is said.
