@@ -26,9 +26,7 @@ pub(crate) fn write(path: &Path, journal: &Path) -> anyhow::Result<()> {
     database.execute_batch(SEED_TABLES)?;
     let transaction = database.transaction()?;
     transaction.execute_batch(&format!(
-        "INSERT INTO person (id, email, role, added_ms) VALUES ('{FINANCE}', 'finance@aikit.example', 'finance', 0);
-         INSERT INTO run (id, period, as_of, cut, state, version, total_minor, drafted_ms)
-         VALUES ('2027-11.1', '2027-11', '2027-12-01T00:00:00Z', 0, 'done', 1, 0, 0);"
+        "INSERT INTO person (id, email, role, added_ms) VALUES ('{FINANCE}', 'finance@aikit.example', 'finance', 0);"
     ))?;
     for line in BufReader::new(File::open(journal)?).lines() {
         let line = line?;

@@ -347,5 +347,9 @@ fn push_parts(id: &mut String, parts: &[&str]) {
 
 /// A part as it stands in a line id.
 pub(crate) fn part(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| matches!(byte, b':' | b'%')) { text.replace('%', "%25").replace(':', "%3A").into() } else { text.into() }
+    if text.bytes().any(|byte| matches!(byte, b':' | b'%')) {
+        text.replace('%', "%25").replace(':', "%3A").into()
+    } else {
+        text.into()
+    }
 }

@@ -126,6 +126,7 @@ pub(crate) fn matched_with_effects<'a>(
     };
     let noted = notes.take().into_iter().filter(|(fact, _)| !missed.contains(fact.id.as_str()));
     let mut effects: Vec<Effect> = noted.map(effect).collect();
+    drop(missed); // It borrows from what is finished next.
     // Of several corrections of a credit the last one has the effect.
     for referral in &matcher.referrals {
         let partner = matcher.partners[referral.owner].id;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use commission::{
-    ClientStatus, Evaluation, Fact, FactBody, Journal, JournalReader, Statement, Tier, evaluate,
-    parse_fact,
+    ClientStatus, Evaluation, Fact, FactBody, Journal, JournalReader, Statement, Tier, evaluate, parse_fact,
 };
 use serde::Deserialize;
 

@@ -122,11 +122,7 @@ fn book(path: Option<&Path>) -> anyhow::Result<Option<TermsBook>> {
 fn facts(path: &Path) -> anyhow::Result<Vec<Fact>> {
     let is_stdin = path == Path::new("-");
     let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-    let journal = read_journal((!is_stdin).then(|| path.to_owned()).as_ref()).with_context(|| name.clone())?;
-    match journal.conflict() {
-        Some(conflict) => Err(anyhow!(conflict).context(name)),
-        None => Ok(journal.facts),
-    }
+    Ok(read_journal((!is_stdin).then(|| path.to_owned()).as_ref()).context(name)?.into_facts())
 }
 
 /// Whether anything differs but the instant.
