@@ -69,6 +69,20 @@ pub fn evaluate(facts: &[Fact], terms: &TermsBook, as_of: DateTime<Utc>) -> Resu
     Ok(Evaluation { as_of, digest, statements, unmatched: program.matched.unmatched })
 }
 
+/// Refunds and lost disputes that come to more than their invoice. Only what was paid counts as gone back
+/// (docs/rules.md §6), so one of these facts, or another about the invoice, is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Excess<'a> {
+    /// The referral.
+    pub referral: &'a str,
+    /// The invoice.
+    pub invoice: &'a str,
+    /// What was paid, in minor units.
+    pub paid_minor: i64,
+    /// What is said to have gone back, in minor units.
+    pub said_minor: i128,
+}
+
 /// A matched journal, from which statements are made one at a time: for whoever needs only some of them, or does not
 /// want all lines in memory at once. Partners do not depend on each other, so threads may share one.
 pub struct Program<'a> {
@@ -122,6 +136,20 @@ impl<'a> Program<'a> {
     /// Facts that point at something unknown and lead to no partner.
     pub fn unmatched(&self) -> &[Unmatched] {
         &self.matched.unmatched
+    }
+
+    /// The invoices of the partner at a position of which more is said to have gone back than was ever paid. Panics for a
+    /// position that is not below [`Self::len`].
+    pub fn excess(&self, index: usize) -> Vec<Excess<'a>> {
+        let partner = &self.matched.partners[index];
+        let referrals = partner.referrals.iter().map(|&referral| &self.matched.referrals[referral]);
+        let invoices = referrals.flat_map(|referral| referral.invoices.iter().map(|invoice| (referral.id, invoice)));
+        let excess = invoices.filter_map(|(referral, invoice)| {
+            let said_minor = invoice.steps.iter().map(|step| i128::from(step.amount_minor)).sum();
+            let of = Excess { referral, invoice: invoice.id, paid_minor: invoice.amount_minor, said_minor };
+            (said_minor > i128::from(invoice.amount_minor)).then_some(of)
+        });
+        excess.collect()
     }
 
     /// The statement of the partner at a position. Panics for a position that is not below [`Self::len`].

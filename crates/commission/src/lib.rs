@@ -40,7 +40,7 @@ pub use cause::{Because, FactName};
 pub use diff::{Cause, Change, CompareError, Comparison, Difference, Side, StatementDiff};
 pub use digest::{set_digest, set_digest_of_summaries};
 pub use domain::{is_free_mail, registrable_domain, website_host};
-pub use evaluate::{EvaluateError, Evaluation, Program, evaluate};
+pub use evaluate::{EvaluateError, Evaluation, Excess, Program, evaluate};
 pub use fact::{Fact, FactBody, Interval, Outcome};
 pub use journal::{FactError, Journal, JournalError, JournalReader, parse_fact, parse_time, read_journal};
 pub use matching::facts_by_partner;

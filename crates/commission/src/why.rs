@@ -75,6 +75,10 @@ pub enum Origin {
         /// What went back to the client this time.
         #[cfg_attr(feature = "ts", ts(type = "number"))]
         returned_minor: i64,
+        /// What is said to have gone back this time; more than `returned_minor` where not so much was left of the
+        /// invoice.
+        #[cfg_attr(feature = "ts", ts(type = "number"))]
+        said_minor: i64,
         /// The whole invoice.
         #[cfg_attr(feature = "ts", ts(type = "number"))]
         invoice_minor: i64,
@@ -212,6 +216,7 @@ fn origin(draft: &Draft, paid: &Paid) -> Origin {
             earned_minor: taken.earned_minor,
             taken_minor: -draft.amount_minor,
             returned_minor: draft.basis_minor,
+            said_minor: taken.step.amount_minor,
             invoice_minor,
             client,
             paid_at,
@@ -305,6 +310,7 @@ impl fmt::Display for Origin {
                 earned_minor,
                 taken_minor,
                 returned_minor,
+                said_minor,
                 invoice_minor,
                 client,
                 paid_at,
@@ -321,9 +327,14 @@ impl fmt::Display for Origin {
                     ReturnedBy::Refund => "a refund",
                     ReturnedBy::LostDispute => "a lost dispute",
                 };
+                let beyond = if said_minor > returned_minor {
+                    format!(" of {}, more than was left", format_minor(*said_minor))
+                } else {
+                    String::new()
+                };
                 write!(
                     out,
-                    "{} of the {} that client {client} paid on {} went back on {} ({how}), and with it {} of the {} {what}",
+                    "{} of the {} that client {client} paid on {} went back on {} ({how}{beyond}), and with it {} of the {} {what}",
                     format_minor(*returned_minor),
                     format_minor(*invoice_minor),
                     Day(*paid_at),

@@ -20,7 +20,7 @@ use std::thread;
 use anyhow::{Context as _, anyhow, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
-use commission::{Journal, Program, TermsBook, Unmatched, parse_time};
+use commission::{Excess, Journal, Program, TermsBook, Unmatched, parse_time};
 
 pub(crate) use diff::{Diff, run as run_diff};
 
@@ -108,8 +108,11 @@ fn write_statements(options: &Statements) -> anyhow::Result<()> {
     let astray = if everybody { program.unmatched() } else { &[] };
     write_tail(&mut out, options.format, astray)?;
     out.flush()?;
-    if !astray.is_empty() && options.format != Format::Text {
-        eprintln!("{}", page::one_line(&page::astray_in_short(astray)));
+    if options.format != Format::Text {
+        let excess: Vec<Excess> = wanted.flat_map(|position| program.excess(position)).collect();
+        let astray = (!astray.is_empty()).then(|| page::astray_in_short(astray));
+        let excess = (!excess.is_empty()).then(|| page::excess_in_short(&excess));
+        astray.iter().chain(&excess).for_each(|note| eprintln!("{}", page::one_line(note)));
     }
     // The process ends here: the system takes its memory back at once, and fact by fact would take a while.
     std::mem::forget(program);
@@ -160,7 +163,7 @@ fn render(
         Format::Text => {
             let statement = program.statement(position)?;
             let minimum_minor = terms.in_force(statement.as_of).minimum_payout_minor;
-            into.extend_from_slice(page::statement(&statement, minimum_minor).as_bytes());
+            into.extend_from_slice(page::statement(&statement, &program.excess(position), minimum_minor).as_bytes());
         }
         Format::Csv => sheet::rows(into, &program.statement(position)?)?,
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Timelike as _, Utc};
-use commission::{Line, LineKind, Statement, Tier, Totals, Unmatched, format_minor};
+use commission::{Excess, Line, LineKind, Statement, Tier, Totals, Unmatched, format_minor};
 
 /// Columns of a page. A longer sentence is wrapped.
 pub(super) const WIDTH: usize = 120;
@@ -15,7 +15,7 @@ const MOST_CLIENT: usize = 16;
 const MOST_ERROR: usize = 600;
 
 /// The page of one statement. `minimum_minor` is the smallest payout, in minor units.
-pub(super) fn statement(statement: &Statement, minimum_minor: i64) -> String {
+pub(super) fn statement(statement: &Statement, excess: &[Excess], minimum_minor: i64) -> String {
     let mut page = String::new();
     let tier = if statement.tier == Tier::Platinum { "Platinum" } else { "Standard" };
     let suspended = if statement.suspended { ", suspended" } else { "" };
@@ -35,6 +35,11 @@ pub(super) fn statement(statement: &Statement, minimum_minor: i64) -> String {
         page.push('\n');
         push(&mut page, "Without effect, because something is missing:");
         statement.unmatched.iter().for_each(|fact| push(&mut page, &format!("  {}", unmatched(fact))));
+    }
+    if !excess.is_empty() {
+        page.push('\n');
+        push(&mut page, "More is said to have gone back than was paid, and only what was paid counts:");
+        excess.iter().for_each(|of| push(&mut page, &format!("  {}", beyond(of))));
     }
     page.push('\n');
     push(&mut page, &format!("Digest {}", statement.digest));
@@ -58,6 +63,21 @@ pub(super) fn astray_in_short(facts: &[Unmatched]) -> String {
         1 => format!("One fact leads to no partner and counts nowhere: {first}"),
         count => format!("{count} facts lead to no partner and count nowhere. The first is {first}"),
     }
+}
+
+/// The invoices of which more is said to have gone back than was paid, in one line. There must be one.
+pub(super) fn excess_in_short(all: &[Excess]) -> String {
+    let first = all.first().map(beyond).unwrap_or_default();
+    match all.len() {
+        1 => format!("More is said to have gone back than was paid, and only what was paid counts: {first}"),
+        count => format!("Of {count} invoices more is said to have gone back than was paid, and only what was paid counts. The first is {first}"),
+    }
+}
+
+fn beyond(excess: &Excess) -> String {
+    let Excess { referral, invoice, paid_minor, said_minor } = excess;
+    let (paid, said) = (format_minor(*paid_minor), format_total(*said_minor));
+    printable(&format!("invoice `{invoice}` of client `{referral}`: {said} of {paid}"))
 }
 
 fn unmatched(fact: &Unmatched) -> String {
