@@ -5,6 +5,9 @@
 //! run is `ORACLE_JOURNALS=20000 ORACLE_SEED=7 cargo test -p commission --test oracle -- --nocapture`. Journal `n` of a
 //! seed is always the same, however many there are. Where the answers differ, the smallest journal on which they still
 //! do is printed as it would be read, with the terms and the differences.
+//!
+//! The same journals, disordered and renamed, must come to the same (`METAMORPHIC_JOURNALS`, 500 without it); their
+//! lines, damaged, must be read or refused (`MALFORMED_LINES`, 50,000 without it). `./dev soak engine` runs all three long.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "What fails here fails the test.")]
 
@@ -22,6 +25,10 @@ mod domains;
 mod journals;
 #[path = "oracle/known.rs"]
 mod known;
+#[path = "oracle/malformed.rs"]
+mod malformed;
+#[path = "oracle/metamorphic.rs"]
+mod metamorphic;
 #[path = "oracle/random.rs"]
 mod random;
 #[path = "oracle/referral.rs"]
@@ -87,7 +94,7 @@ fn print(case: &Case) -> String {
     out
 }
 
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
