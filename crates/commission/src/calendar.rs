@@ -20,7 +20,7 @@ pub(crate) fn whole_months(from: DateTime<Utc>, to: DateTime<Utc>) -> u32 {
     }
 }
 
-/// Twelve times the year, plus the month: equal for two instants of one calendar month.
+/// Twelve times the year, plus the month: equal for two instants of one calendar month, and one more for each month later.
 pub(crate) fn month_number(time: DateTime<Utc>) -> i32 {
     let day = time.naive_utc();
     day.year() * 12 + day.month0().cast_signed()
@@ -71,7 +71,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
     use proptest::prelude::*;
 
-    use super::{Quarter, add_months, whole_months};
+    use super::{Quarter, add_months, month_number, whole_months};
 
     proptest! {
         #[test]
@@ -82,6 +82,13 @@ mod tests {
             prop_assert!(add_months(from, months).unwrap() <= to);
             prop_assert!(add_months(from, months + 1).unwrap() > to);
             prop_assert_eq!(whole_months(to, from), 0);
+        }
+
+        #[test]
+        fn each_month_later_has_the_next_number(from_s in 0i64..4_000_000_000, months in 0u32..400) {
+            let from = DateTime::from_timestamp(from_s, 0).unwrap();
+            let numbers = [from, add_months(from, months).unwrap()].map(month_number);
+            prop_assert_eq!(numbers[1] - numbers[0], months.cast_signed());
         }
 
         #[test]

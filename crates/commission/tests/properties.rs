@@ -17,8 +17,14 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use random::{as_of, book, fact, journal};
 
-/// A failure prints its smallest journal, which then becomes a golden scenario; so nothing is persisted.
+/// How many cases each property is tried on; `PROPERTY_CASES` says another number. A failure prints its smallest journal,
+/// which then becomes a golden scenario; so nothing is persisted.
 const CASES: u32 = 500;
+
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPERTY_CASES").map_or(CASES, |text| text.parse().unwrap());
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
 
 fn run(facts: &[Fact], book: &TermsBook, as_of: DateTime<Utc>) -> Evaluation {
     evaluate(facts, book, as_of).unwrap()
@@ -101,7 +107,7 @@ fn assert_reversals_are_bounded(statement: &Statement, facts: &[Fact]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn order_and_repetition_do_not_matter(

@@ -44,10 +44,11 @@ const KINDS: [&str; 5] = ["first_year", "recurring", "volume_bonus", "high_value
 const STATUSES: [&str; 5] = ["void", "forfeited", "held", "pending", "vested"];
 
 /// Everything else that must occur, in the words with which it is seen.
-const CASES: [&str; 72] = [
+const CASES: [&str; 73] = [
     "a journal is refused",
     "a fact is said twice",
     "a journal of long ago",
+    "a journal of a far year",
     "an invoice of 0",
     "a change before its start",
     "a change at the instant of its start, before it",

@@ -78,7 +78,7 @@ pub(crate) fn case(random: &mut Random) -> Case {
     Case { facts, book, as_of }
 }
 
-/// The first day of a journal: mostly of these years, close to a leap day, sometimes long ago.
+/// The first day of a journal: mostly of these years, close to a leap day, sometimes of long ago or far ahead.
 fn base(random: &mut Random) -> DateTime<Utc> {
     let (year, month, day) = match random.between(1, 20) {
         1..=6 => (2026, 1, 1),
@@ -88,6 +88,7 @@ fn base(random: &mut Random) -> DateTime<Utc> {
         16 => (1899, 12, 31),
         17 => (1600, 2, 1),
         18 => (4, 2, 28),
+        19 => (9990, 2, 28),
         _ => (2025, i64_to_u32(random.between(1, 12)), i64_to_u32(random.between(1, 28))),
     };
     date(year, month, day)

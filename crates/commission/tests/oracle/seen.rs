@@ -61,6 +61,7 @@ fn in_facts(seen: &mut Seen, case: &Case, known: &Known) {
         let is_empty = matches!(fact.body, FactBody::InvoicePaid { amount_minor: 0, .. });
         see(seen, "an invoice of 0", is_empty);
         see(seen, "a journal of long ago", fact.at.year() < 1900 && is_among(&known.effective, fact));
+        see(seen, "a journal of a far year", fact.at.year() > 9900 && is_among(&known.effective, fact));
         let has_no_effect = !is_among(&known.effective, fact) && !is_among(&known.unmatched, fact);
         if let Some((sort, _)) = key(&fact.body).filter(|_| has_no_effect && !is_empty) {
             seen.insert(format!("second claim of a {sort}"));
