@@ -7,7 +7,7 @@
 mod scenario;
 
 use commission::digest::{line_digest, set_digest};
-use commission::{evaluate, parse_time};
+use commission::{Program, Summary, evaluate, parse_time, set_digest_of_summaries};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -82,6 +82,18 @@ fn statement(statement: &Value) -> [u8; 32] {
         }
     }
     Sha256::digest(form).into()
+}
+
+#[test]
+fn a_digest_that_is_none_makes_no_digest_of_a_set() {
+    let golden = include_str!("golden/digest_of_every_sort_of_line.txt");
+    let scenario = scenario::parse(golden.split("----\n").next().unwrap()).unwrap();
+    let program = Program::new(&scenario.facts, &scenario.terms, scenario.as_of).unwrap();
+    let summary = program.summary(0).unwrap();
+    for digest in ["", "35ac", &"g".repeat(64), &summary.digest[1..], &format!("{}00", summary.digest)] {
+        let broken = Summary { digest: digest.to_owned(), ..summary.clone() };
+        assert_eq!(set_digest_of_summaries(&[summary.clone(), broken]), None, "{digest}");
+    }
 }
 
 #[test]

@@ -12,7 +12,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use commission::{
-    Evaluation, Line, LineKind, Progress, ReferralState, Statement, Tier, Unmatched, evaluate, format_minor,
+    Evaluation, Excess, Line, LineKind, Program, Progress, ReferralState, Statement, Summary, Tier, Unmatched, evaluate,
+    format_minor, set_digest_of_summaries,
 };
 use scenario::Scenario;
 
@@ -61,7 +62,27 @@ fn run(input: &str) -> Result<String, String> {
             return Err(format!("expected {subject} {expected}, found {found}"));
         }
     }
-    Ok(ledger(&scenario, &evaluation))
+    let program = Program::new(&scenario.facts, &scenario.terms, scenario.as_of).map_err(|error| error.to_string())?;
+    assert_one_at_a_time(&program, &evaluation);
+    Ok(ledger(&scenario, &evaluation, &program))
+}
+
+/// What is said of one partner at a time, with lines or without, is what is said of all at once.
+fn assert_one_at_a_time(program: &Program, evaluation: &Evaluation) {
+    let summaries: Vec<Summary> = (0..program.len()).map(|index| program.summary(index).unwrap()).collect();
+    assert_eq!(program.is_empty(), evaluation.statements.is_empty());
+    assert_eq!(summaries.len(), evaluation.statements.len());
+    for (index, (statement, summary)) in evaluation.statements.iter().zip(&summaries).enumerate() {
+        assert_eq!(program.partner(index), Some(statement.partner.as_str()));
+        assert_eq!(program.position(&statement.partner), Some(index));
+        assert_eq!(&program.statement(index).unwrap(), statement);
+        let mut without_lines = serde_json::to_value(statement).unwrap();
+        without_lines.as_object_mut().unwrap().remove("lines");
+        assert_eq!(serde_json::to_value(summary).unwrap(), without_lines);
+    }
+    assert_eq!((program.partner(program.len()), program.position("nobody")), (None, None));
+    assert_eq!(program.unmatched(), evaluation.unmatched);
+    assert_eq!(set_digest_of_summaries(&summaries).as_deref(), Some(evaluation.digest.as_str()));
 }
 
 /// What an `expect` line asks about, in the same words as it is written.
@@ -153,10 +174,10 @@ fn day(time: Option<chrono::DateTime<chrono::Utc>>) -> String {
     text.map_or_else(|| "never".to_owned(), |text| text.trim_end_matches("T00:00:00Z").to_owned())
 }
 
-fn ledger(scenario: &Scenario, evaluation: &Evaluation) -> String {
+fn ledger(scenario: &Scenario, evaluation: &Evaluation, program: &Program) -> String {
     let mut out = String::new();
-    for statement in &evaluation.statements {
-        write_statement(&mut out, scenario, statement);
+    for (index, statement) in evaluation.statements.iter().enumerate() {
+        write_statement(&mut out, scenario, statement, &program.excess(index));
     }
     for fact in &evaluation.unmatched {
         write_unmatched(&mut out, fact);
@@ -164,7 +185,7 @@ fn ledger(scenario: &Scenario, evaluation: &Evaluation) -> String {
     out
 }
 
-fn write_statement(out: &mut String, scenario: &Scenario, statement: &Statement) {
+fn write_statement(out: &mut String, scenario: &Scenario, statement: &Statement, excess: &[Excess]) {
     let totals = &statement.totals;
     let suspended = if statement.suspended { ", suspended" } else { "" };
     let tier = name(&statement.tier);
@@ -193,6 +214,10 @@ fn write_statement(out: &mut String, scenario: &Scenario, statement: &Statement)
         }
     }
     write_progress(out, &statement.progress);
+    for Excess { referral, invoice, paid_minor, said_minor } in excess {
+        let said = format_minor(i64::try_from(*said_minor).unwrap());
+        writeln!(out, "  beyond {invoice} of {referral}: {said} of {}", format_minor(*paid_minor)).unwrap();
+    }
     for fact in &statement.unmatched {
         write_unmatched(out, fact);
     }
