@@ -302,7 +302,8 @@ pub(crate) fn totals(partner: &Partner, drafts: &[Draft], terms: &Terms) -> Resu
     let paid = fit("paid", paid.sum())?;
     let vested = fit("vested", sum(LineStatus::Vested))?;
     let balance = fit("balance", i128::from(vested) - i128::from(paid))?;
-    let is_payable = balance > 0 && balance >= terms.minimum_payout_minor && !partner.suspended;
+    // A minimum is never below zero, so neither is what reaches it.
+    let is_payable = balance >= terms.minimum_payout_minor && !partner.suspended;
     Ok(Totals {
         pending: fit("pending", sum(LineStatus::Pending))?,
         vested,

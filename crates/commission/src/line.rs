@@ -197,12 +197,10 @@ fn first_year_part(invoice: &Invoice, turn: DateTime<Utc>) -> Option<i64> {
     if start >= turn {
         return Some(0);
     }
-    match invoice.period_end {
-        Some(end) if end > turn => match (end - start).num_seconds() {
-            0 => Some(invoice.amount_minor),
-            period_s => share(invoice.amount_minor, (turn - start).num_seconds().into(), period_s.into()),
-        },
-        _ => Some(invoice.amount_minor),
+    let end = invoice.period_end.unwrap_or(start);
+    match (end - start).num_seconds() {
+        ..=0 => Some(invoice.amount_minor),
+        period_s => share(invoice.amount_minor, (end.min(turn) - start).num_seconds().into(), period_s.into()),
     }
 }
 
@@ -273,7 +271,6 @@ fn push_reversals<'a>(paid: Paid<'a>, grant: &Grant, out: &mut Vec<Draft<'a>>) -
         let lost_before = lost;
         lost = match grant.kind {
             LineKind::HighValueBonus if returned < invoice.amount_minor => 0,
-            LineKind::HighValueBonus => grant.amount_minor,
             _ => share(grant.amount_minor, returned.into(), invoice.amount_minor.into())?,
         };
         if lost == lost_before {

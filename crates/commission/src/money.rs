@@ -13,8 +13,7 @@ pub(crate) fn share(amount_minor: i64, part: i128, whole: i128) -> Option<i64> {
     let whole = whole.unsigned_abs();
     // Half or more of the divisor rounds up in magnitude, which is away from zero.
     let rounded = magnitude / whole + u128::from(magnitude % whole >= whole.div_ceil(2));
-    let signed = i64::try_from(rounded).ok()?;
-    if product < 0 { signed.checked_neg() } else { Some(signed) }
+    i64::try_from(product.signum() * i128::try_from(rounded).ok()?).ok()
 }
 
 /// `amount × rate`, rounded half away from zero.
@@ -30,9 +29,7 @@ pub(crate) fn monthly_at_rate(annual_minor: i64, rate: Decimal) -> Option<i64> {
 /// A rate as lines carry it: a decimal string with at least two decimals and no needless zeros, such as `0.20`.
 pub(crate) fn rate_text(rate: Decimal) -> String {
     let mut rate = rate.normalize();
-    if rate.scale() < 2 {
-        rate.rescale(2);
-    }
+    rate.rescale(rate.scale().max(2));
     rate.to_string()
 }
 

@@ -12,8 +12,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use commission::{
-    Evaluation, Excess, Line, LineKind, Program, Progress, ReferralState, Statement, Summary, Tier, Unmatched, evaluate,
-    format_minor, set_digest_of_summaries,
+    Evaluation, Excess, Line, LineKind, Program, Progress, ReferralState, Statement, Summary, Tier, Unmatched,
+    evaluate, format_minor, set_digest_of_summaries,
 };
 use scenario::Scenario;
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use commission::digest::{line_digest, statement_digest};
 use commission::{
-    Evaluation, Fact, FactBody, LineKind, LineStatus, MAX_AMOUNT_MINOR, Reason, Statement, TermsBook, evaluate,
+    Evaluation, Fact, FactBody, JournalReader, LineKind, LineStatus, MAX_AMOUNT_MINOR, Reason, Statement, TermsBook, evaluate,
     facts_by_partner, parse_fact, read_journal, set_digest,
 };
 use proptest::prelude::*;
@@ -25,6 +25,17 @@ fn config() -> ProptestConfig {
     let cases = std::env::var("PROPERTY_CASES").map_or(CASES, |text| text.parse().unwrap());
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
+
+/// Lines that are blank, malformed, marked, or a fact that contradicts another.
+const ODD_LINES: [&str; 7] = [
+    "",
+    "  \r",
+    "{",
+    "\u{feff}",
+    "\u{feff}{}",
+    r#"{"id":"twice","at":"2026-01-01T00:00:00Z","type":"partner_suspended","partner":"P0"}"#,
+    r#"{"id":"twice","at":"2026-01-01T00:00:00Z","type":"partner_suspended","partner":"P1"}"#,
+];
 
 fn run(facts: &[Fact], book: &TermsBook, as_of: DateTime<Utc>) -> Evaluation {
     evaluate(facts, book, as_of).unwrap()
@@ -170,6 +181,37 @@ proptest! {
         for fact in &facts {
             let value = serde_json::to_value(fact).unwrap();
             prop_assert_eq!(&serde_json::from_value::<Fact>(value).unwrap(), fact);
+        }
+    }
+
+    /// Whatever is in the lines: blanks, one that is no fact, two facts with one id, a mark at the start or in the middle.
+    #[test]
+    fn a_journal_read_in_parts_is_the_journal_read_at_once(
+        facts in journal(),
+        odd in prop::collection::vec((any::<prop::sample::Index>(), 0..ODD_LINES.len()), 0..5),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        let mut lines: Vec<String> = facts.iter().map(|fact| serde_json::to_string(fact).unwrap()).collect();
+        for (at, kind) in odd {
+            lines.insert(at.index(lines.len() + 1), ODD_LINES[kind].to_owned());
+        }
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(lines.len() + 1)).collect();
+        cuts.extend([0, lines.len()]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let read = |mut reader: JournalReader, lines: &[String]| {
+            lines.iter().for_each(|line| drop(reader.push_line(line.as_bytes())));
+            reader
+        };
+        let whole = read(JournalReader::new(), &lines);
+        let mut parts = read(JournalReader::new(), &lines[..cuts.get(1).copied().unwrap_or(0)]);
+        for part in cuts.windows(2).skip(1) {
+            parts.append(read(JournalReader::of_later_part(), &lines[part[0]..part[1]]));
+        }
+        let (whole, parts) = (whole.finish(), parts.finish());
+        prop_assert_eq!(&whole, &parts);
+        if let Ok(parts) = parts {
+            prop_assert!(facts.iter().all(|fact| parts.facts().contains(fact)));
         }
     }
 

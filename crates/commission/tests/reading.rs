@@ -1,6 +1,10 @@
 //! What a journal and a terms file may say, and how a refusal reads.
 
-use commission::{JournalReader, Terms, TermsBook, TermsError, parse_fact, parse_time, read_journal};
+use chrono::NaiveDate;
+use commission::{
+    EvaluateError, Fact, FactBody, JournalReader, Terms, TermsBook, TermsError, evaluate, parse_fact, parse_time,
+    read_journal,
+};
 
 /// A bad line, and what the refusal must name: the field, and a part of the message.
 const BAD: &[(&str, Option<&str>, &str)] = &[
@@ -23,6 +27,9 @@ const BAD: &[(&str, Option<&str>, &str)] = &[
     (r#"{"id":"a","at":"2026-02-29T00:00:00Z","type":"refund_failed","refund":"re"}"#, Some("at"), "exist"),
     (r#"{"id":"a","at":"2026-01-01T24:00:00Z","type":"refund_failed","refund":"re"}"#, Some("at"), "exist"),
     (r#"{"id":"a","at":"2026-01-01","type":"refund_failed","refund":"re"}"#, Some("at"), "RFC 3339"),
+    (r#"{"id":"a","at":"2026-01-01 00:00:00Z","type":"refund_failed","refund":"re"}"#, Some("at"), "RFC 3339"),
+    (r#"{"id":"a","at":"2026/01-01T00:00:00Z","type":"refund_failed","refund":"re"}"#, Some("at"), "RFC 3339"),
+    (r#"{"id":"a","at":"2026-01-01T00:00-00Z","type":"refund_failed","refund":"re"}"#, Some("at"), "RFC 3339"),
     (r#"{"id":"a","at":"2026-01-01T00:00:00Z","refund":"re"}"#, Some("type"), "missing"),
     (r#"{"id":"a","at":"2026-01-01T00:00:00Z","type":"payout_lost"}"#, Some("type"), "`payout_lost` is unknown"),
     (r#"{"id":"a","at":"2026-01-01T00:00:00Z","type":"refund_failed","refund":""}"#, Some("refund"), "empty"),
@@ -169,6 +176,11 @@ fn what_is_no_json_is_named_by_its_field() {
             "field `at` is not written as JSON: EOF while parsing a string (column 22); the line seems to be cut off here",
         ),
         (r#"{"id":"b","type":"partner_joi\"#, "field `type` is not written as JSON: EOF while parsing a string"),
+        (r#"{"id":"b","note":{"by":NaN}}"#, "field `note` is not written as JSON: expected value"),
+        (r#"{"id":"b","note":[1,NaN]}"#, "field `note` is not written as JSON: expected value"),
+        (r#"{"id":"b","note":[[1,{"by":2,"of":NaN}]]}"#, "field `note` is not written as JSON: expected value"),
+        (r#"{"amount_minor":5,NaN}"#, "is not one JSON object: key must be a string"),
+        (r#"{"amount_minor":{"of":[]},NaN}"#, "is not one JSON object: key must be a string"),
         (r#"{"id":"b","amount_minor":12"#, "field `amount_minor` is not written as JSON: EOF while parsing"),
         (r#"{"id":"b","x":{"y":1}"#, "is not one JSON object: EOF while parsing an object"),
         (r#"{"id":"b","at"}"#, "is not one JSON object: expected `:`"),
@@ -205,6 +217,30 @@ fn one_id_is_one_fact() {
     let error = read_journal(&different).unwrap_err();
     assert_eq!((error.line, error.field.as_deref()), (3, Some("id")));
     assert!(error.to_string().contains("used on line 1"), "{error}");
+}
+
+/// A fact that was made in Rust can have a time that no line can say.
+#[test]
+fn a_time_that_no_line_can_say_is_refused() {
+    let paid = r#"{"id":"a","at":"2026-01-01T00:00:00Z","type":"invoice_paid","invoice":"i","subscription":"s","amount_minor":1,"period_end":"2026-02-01T00:00:00Z"}"#;
+    let paid = parse_fact(paid).unwrap().unwrap();
+    let new_year = |year| NaiveDate::from_ymd_opt(year, 1, 1).unwrap().and_hms_opt(0, 0, 0).unwrap().and_utc();
+    let leap = NaiveDate::from_ymd_opt(2016, 12, 31).unwrap().and_hms_nano_opt(23, 59, 59, 1_000_000_000).unwrap();
+    let refused = |fact: Fact| match evaluate(&[fact], &TermsBook::default_book(), new_year(2026)) {
+        Err(EvaluateError::Fact { id, error }) => Some((id, error.field.unwrap())),
+        _ => None,
+    };
+    for at in [new_year(-1), new_year(10_000), leap.and_utc()] {
+        assert_eq!(refused(Fact { at, ..paid.clone() }), Some(("a".to_owned(), "at".to_owned())), "{at}");
+        let FactBody::InvoicePaid { invoice, subscription, amount_minor, period_start, .. } = paid.body.clone() else {
+            panic!("an invoice was read");
+        };
+        let body = FactBody::InvoicePaid { invoice, subscription, amount_minor, period_start, period_end: Some(at) };
+        assert_eq!(refused(Fact { body, ..paid.clone() }), Some(("a".to_owned(), "period_end".to_owned())), "{at}");
+    }
+    for at in [new_year(0), new_year(9_999)] {
+        assert_eq!(refused(Fact { at, ..paid.clone() }), None, "{at}");
+    }
 }
 
 #[test]
@@ -287,6 +323,10 @@ fn impossible_terms_are_refused_by_field() {
         assert!(text.contains(from), "{from} is not in\n{text}");
         let error = TermsBook::from_toml(&text.replacen(from, to, 1)).expect_err(to).to_string();
         assert!(error.contains(part) && !error.contains('\n'), "{to}: {error}");
+    }
+    for (text, line) in [("[[terms]]\nid = \"x\"\nfrom = 7\n", 3), ("\u{feff}id = 1", 1), ("[[terms]]\n\n\nid = ", 4)] {
+        let error = TermsBook::from_toml(text).unwrap_err();
+        assert!(matches!(error, TermsError::Unreadable { line: Some(found), .. } if found == line), "{text}: {error}");
     }
     assert_eq!(TermsBook::from_toml(""), Err(TermsError::Empty));
     let twice = format!("{text}\n{}", text.replace("from = \"2026-01-01", "from = \"2027-01-01"));

@@ -12,10 +12,40 @@ const LINES: u64 = 50_000;
 
 /// What somebody who wants to hurt a reader of JSON would put into it.
 const HOSTILE: [&str; 34] = [
-    "NaN", "-Infinity", "1e999", "-0", "0.1", "9000000000000001", "-9223372036854775809", "99999999999999999999999",
-    "null", "true", "[]", "{}", "[[[[[[[[[[", "{\"a\":", "\"", "\\", "\\u0000", "\\ud800", "\\x", "\u{feff}", "\u{202e}",
-    "\u{10ffff}", "\r", "\t", "\0", ",", ":", "}", "}{", "\"id\":\"a\",", "\"2026-02-30T00:00:00Z\"",
-    "\"2026-01-01T00:00:60Z\"", "\"2026-01-01T00:00:00+14:00\"", "\"\"",
+    "NaN",
+    "-Infinity",
+    "1e999",
+    "-0",
+    "0.1",
+    "9000000000000001",
+    "-9223372036854775809",
+    "99999999999999999999999",
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "[[[[[[[[[[",
+    "{\"a\":",
+    "\"",
+    "\\",
+    "\\u0000",
+    "\\ud800",
+    "\\x",
+    "\u{feff}",
+    "\u{202e}",
+    "\u{10ffff}",
+    "\r",
+    "\t",
+    "\0",
+    ",",
+    ":",
+    "}",
+    "}{",
+    "\"id\":\"a\",",
+    "\"2026-02-30T00:00:00Z\"",
+    "\"2026-01-01T00:00:60Z\"",
+    "\"2026-01-01T00:00:00+14:00\"",
+    "\"\"",
 ];
 
 #[test]
@@ -64,7 +94,8 @@ fn damage(random: &mut Random, line: &mut Vec<u8>, other: &[u8]) {
             // In the place of a value, which is where a value of the wrong kind does its harm.
             let colons: Vec<usize> = (0..line.len()).filter(|index| line[*index] == b':').collect();
             let from = if colons.is_empty() { at } else { random.pick(&colons) + 1 };
-            let rest = line[from..].iter().position(|byte| matches!(byte, b',' | b'}')).map_or(line.len(), |n| from + n);
+            let rest =
+                line[from..].iter().position(|byte| matches!(byte, b',' | b'}')).map_or(line.len(), |n| from + n);
             line.splice(from..rest, random.pick(&HOSTILE).bytes());
         }
         _ => drop(line.splice(at..at, random.pick(&HOSTILE).bytes())),

@@ -70,7 +70,9 @@ pub(super) fn excess_in_short(all: &[Excess]) -> String {
     let first = all.first().map(beyond).unwrap_or_default();
     match all.len() {
         1 => format!("More is said to have gone back than was paid, and only what was paid counts: {first}"),
-        count => format!("Of {count} invoices more is said to have gone back than was paid, and only what was paid counts. The first is {first}"),
+        count => format!(
+            "Of {count} invoices more is said to have gone back than was paid, and only what was paid counts. The first is {first}"
+        ),
     }
 }
 

@@ -284,10 +284,7 @@ fn what_a_client_earns_is_what_the_rates_give() {
             "Volume bonus",
             vec![percent(terms.volume.bonus_rate), format!("{} of your clients", terms.volume.referrals_needed)],
         ),
-        (
-            "High-value bonus",
-            vec![whole(terms.high_value.bonus_minor), whole(terms.high_value.annual_minor_needed)],
-        ),
+        ("High-value bonus", vec![whole(terms.high_value.bonus_minor), whole(terms.high_value.annual_minor_needed)]),
         (
             "Platinum",
             vec![

@@ -22,7 +22,8 @@ const REFUNDED: &str =
 const DISPUTED: &str =
     r##"{"id":"b","at":"2026-01-02T00:00:00Z","type":"dispute_opened","dispute":"d","invoice":"i","amount_minor":#}"##;
 const CLOSED: &str = r##"{"id":"b","at":"2026-01-02T00:00:00Z","type":"dispute_closed","dispute":"d","outcome":#}"##;
-const ADJUSTED: &str = r##"{"id":"b","at":"2026-01-02T00:00:00Z","type":"adjustment_made","partner":"P","reason":"r","amount_minor":#}"##;
+const ADJUSTED: &str =
+    r##"{"id":"b","at":"2026-01-02T00:00:00Z","type":"adjustment_made","partner":"P","reason":"r","amount_minor":#}"##;
 const PAYOUT: &str =
     r##"{"id":"b","at":"2026-01-02T00:00:00Z","type":"payout_paid","payout":"p","partner":"P","amount_minor":#}"##;
 const REVERSED: &str =
@@ -211,7 +212,8 @@ fn two_facts_with_one_id_are_refused_before_what_comes_later() {
 #[test]
 fn sums_that_do_not_fit_are_refused_by_what_they_are_of() {
     let line = |number: u32| ADJUSTED.replace("\"b\"", &format!("\"b{number}\"")).replace('#', "9000000000000000");
-    let journal: String = std::iter::once(JOINED.to_owned()).chain((0..1_100).map(line)).map(|line| line + "\n").collect();
+    let journal: String =
+        std::iter::once(JOINED.to_owned()).chain((0..1_100).map(line)).map(|line| line + "\n").collect();
     let output = statements(journal.as_bytes(), &AS_OF);
     assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).is_err(), "what was begun is no answer");
     let said = refusal(&Output { stdout: Vec::new(), ..output });

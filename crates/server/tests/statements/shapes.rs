@@ -57,8 +57,21 @@ fn json_is_an_array_of_statements_by_partner() {
     let of_statement = ["partner", "tier", "suspended", "as_of", "terms", "digest", "totals", "lines", "unmatched"];
     let of_totals = ["pending", "vested", "held", "forfeited", "void", "paid", "balance", "payable"];
     let of_line = [
-        "id", "kind", "referral", "invoice", "amount_minor", "basis_minor", "rate", "rule", "terms", "tenure_month",
-        "reason", "status", "earned_at", "vests_at", "why",
+        "id",
+        "kind",
+        "referral",
+        "invoice",
+        "amount_minor",
+        "basis_minor",
+        "rate",
+        "rule",
+        "terms",
+        "tenure_month",
+        "reason",
+        "status",
+        "earned_at",
+        "vests_at",
+        "why",
     ];
     for statement in &statements {
         assert_eq!(keys(statement), of_statement.into());
