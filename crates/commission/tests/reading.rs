@@ -217,6 +217,18 @@ fn one_id_is_one_fact() {
     let error = read_journal(&different).unwrap_err();
     assert_eq!((error.line, error.field.as_deref()), (3, Some("id")));
     assert!(error.to_string().contains("used on line 1"), "{error}");
+    // Blank lines count, also where another reader has read them.
+    let (first, second) = (fact("2026-01-01T00:00:00Z"), fact("2026-01-02T00:00:00Z"));
+    let parts: [(&[&str], &[&str], usize); 3] =
+        [(&[&first], &[&second, ""], 2), (&[&first], &["", &second], 3), (&["", &first, ""], &["", &second, ""], 5)];
+    for (before, after, line) in parts {
+        let (mut reader, mut later) = (JournalReader::new(), JournalReader::of_later_part());
+        before.iter().for_each(|line| assert!(reader.push_line(line.as_bytes())));
+        after.iter().for_each(|line| assert!(later.push_line(line.as_bytes())));
+        reader.append(later);
+        let error = reader.finish().unwrap_err();
+        assert_eq!((error.line, error.field.as_deref()), (line, Some("id")), "{error}");
+    }
 }
 
 /// A fact that was made in Rust can have a time that no line can say.

@@ -79,7 +79,7 @@ impl Subscription<'_> {
 
     /// Whether it has started and is not canceled at `t`.
     pub(crate) fn is_live_at(&self, t: DateTime<Utc>) -> bool {
-        self.started.0 <= t && !self.canceled.is_some_and(|(at, _)| at <= t)
+        self.started.0 <= t && self.canceled.is_none_or(|(at, _)| at > t)
     }
 
     /// What a year costs at `t`; 0 where it is not live.

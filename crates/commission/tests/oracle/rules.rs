@@ -242,7 +242,7 @@ fn high_value_bonus(referral: &Referral, invoice: &Invoice) -> Option<Earned> {
         let price = referral.subscription(invoice.subscription)?.price_at(invoice.paid.0);
         large_annual_price(price, referral.terms).map(|price_minor| (invoice, price_minor))
     })?;
-    (first.id == invoice.id).then(|| Earned {
+    (first.id == invoice.id).then_some(Earned {
         kind: LineKind::HighValueBonus,
         rule: "high_value_bonus",
         basis_minor: price_minor,

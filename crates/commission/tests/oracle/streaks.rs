@@ -69,9 +69,10 @@ pub(crate) fn streaks<'r>(referral: &'r Referral) -> BTreeMap<&'r str, Streak> {
 
 /// Whether the referral has an active subscription after the fact at `now`.
 fn is_active(referral: &Referral, now: Moment) -> bool {
-    referral.subscriptions.iter().any(|subscription| {
-        subscription.started <= now && !subscription.canceled.is_some_and(|canceled| canceled <= now)
-    })
+    referral
+        .subscriptions
+        .iter()
+        .any(|subscription| subscription.started <= now && subscription.canceled.is_none_or(|canceled| canceled > now))
 }
 
 fn is_canceled(referral: &Referral, subscription: &str, now: Moment) -> bool {
