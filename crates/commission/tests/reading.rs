@@ -198,6 +198,17 @@ fn what_is_no_json_is_named_by_its_field() {
 }
 
 #[test]
+fn a_byte_order_mark_belongs_to_the_first_line_of_a_journal() {
+    let marked = format!("\u{feff}{}", GOOD[0]);
+    for line in ["\u{feff}", "\u{feff}\r\n", &marked] {
+        assert!(JournalReader::new().push_line(line.as_bytes()), "{line:?}");
+        assert!(!JournalReader::of_later_part().push_line(line.as_bytes()), "{line:?}");
+        let mut reader = JournalReader::new();
+        assert!(reader.push_line(b"") && !reader.push_line(line.as_bytes()), "{line:?}");
+    }
+}
+
+#[test]
 fn unusual_lines_are_read() {
     for line in GOOD {
         assert!(parse_fact(line).unwrap_or_else(|error| panic!("{line}: {error}")).is_some());
