@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use commission::{
-    ClientStatus, Evaluation, Fact, FactBody, Journal, JournalReader, Statement, Tier, evaluate, parse_fact,
+    ClientStatus, EvaluateError, Evaluation, Fact, FactBody, Journal, JournalReader, Statement, Tier, evaluate,
 };
 use serde::Deserialize;
 
 use crate::App;
-use crate::db::{Rows, Stmt};
+use crate::db::Stmt;
 use crate::error::{ApiError, unavailable};
 use crate::sql;
 
@@ -60,33 +60,22 @@ struct Row {
 }
 
 /// Facts in the order of recording.
-#[derive(Default)]
 pub(crate) struct Recorded {
-    pub facts: Vec<Fact>,
+    pub journal: Journal,
     /// The number of each.
     numbers: Vec<i64>,
 }
 
 impl Recorded {
+    /// All of them.
+    pub(crate) fn facts(&self) -> &[Fact] {
+        self.journal.facts()
+    }
+
     /// Those that were recorded up to a number.
     pub(crate) fn up_to(&self, cut: i64) -> &[Fact] {
-        &self.facts[..self.numbers.partition_point(|number| *number <= cut)]
+        &self.facts()[..self.numbers.partition_point(|number| *number <= cut)]
     }
-}
-
-fn read(rows: Vec<Row>, into: &mut Recorded) -> Result<Option<i64>, ApiError> {
-    let last = rows.last().map(|r| r.seq);
-    for row in rows {
-        match parse_fact(&row.body) {
-            Ok(Some(fact)) => {
-                into.facts.push(fact);
-                into.numbers.push(row.seq);
-            }
-            Ok(None) => {}
-            Err(error) => return Err(unreadable(row.seq, &error)),
-        }
-    }
-    Ok(last)
 }
 
 fn unreadable(seq: i64, error: &dyn std::error::Error) -> ApiError {
@@ -109,15 +98,23 @@ fn page(partner: Option<&str>, after: i64, cut: i64) -> Stmt {
     }
 }
 
-/// All facts up to `cut`, or those of them that lead to one partner.
+/// All facts up to `cut`, or those of them that lead to one partner, read and checked once.
 pub(crate) async fn recorded(app: &App, partner: Option<&str>, cut: Option<i64>) -> Result<Recorded, ApiError> {
     let cut = cut.unwrap_or(i64::MAX >> 11);
-    let (mut recorded, mut after) = (Recorded::default(), 0);
+    let (mut reader, mut numbers) = (JournalReader::new(), Vec::new());
     loop {
-        let rows: Rows = app.db.query(page(partner, after, cut)).await?;
-        match read(rows.all()?, &mut recorded)? {
-            Some(last) => after = last,
-            None => return Ok(recorded),
+        let after = numbers.last().copied().unwrap_or(0);
+        let rows: Vec<Row> = app.db.query(page(partner, after, cut)).await?.all()?;
+        for row in &rows {
+            numbers.push(row.seq);
+            if !reader.push_line(row.body.as_bytes()) {
+                break;
+            }
+        }
+        if rows.last().is_none_or(|row| numbers.last() != Some(&row.seq)) {
+            let last = numbers.last().copied().unwrap_or(0);
+            let journal = reader.finish().map_err(|error| unreadable(last, &error))?;
+            return Ok(Recorded { journal, numbers });
         }
     }
 }
@@ -166,36 +163,27 @@ pub async fn head(app: &App) -> Result<i64, ApiError> {
 /// # Errors
 /// The database cannot be read, or a fact in it.
 pub async fn stored_journal(app: &App, cut: i64) -> Result<Journal, ApiError> {
-    let (mut reader, mut after) = (JournalReader::new(), 0);
-    loop {
-        let rows: Vec<Row> = app.db.query(page(None, after, cut)).await?.all()?;
-        for row in &rows {
-            if !reader.push_line(row.body.as_bytes()) {
-                break;
-            }
-            after = row.seq;
-        }
-        if rows.last().is_none_or(|row| row.seq > after) {
-            return reader.finish().map_err(|error| unreadable(after, &error));
-        }
-    }
+    Ok(recorded(app, None, Some(cut)).await?.journal)
 }
 
 /// All facts up to `cut`.
 pub(crate) async fn all_facts(app: &App, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
-    Ok(recorded(app, None, cut).await?.facts)
+    Ok(recorded(app, None, cut).await?.journal.into_facts())
 }
 
 /// The facts that lead to one partner, up to `cut`.
 pub(crate) async fn partner_facts(app: &App, partner: &str, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
-    Ok(recorded(app, Some(partner), cut).await?.facts)
+    Ok(recorded(app, Some(partner), cut).await?.journal.into_facts())
 }
 
 fn run_engine(app: &App, facts: &[Fact], as_of: DateTime<Utc>) -> Result<Evaluation, ApiError> {
-    evaluate(facts, &app.config.terms, as_of).map_err(|error| {
-        tracing::error!(%error, "the journal cannot be evaluated");
-        unavailable(format!("The statement cannot be computed: {error}."))
-    })
+    evaluate(facts, &app.config.terms, as_of).map_err(|error| not_computed(&error))
+}
+
+/// The answer where the engine gives none.
+pub(crate) fn not_computed(error: &EvaluateError) -> ApiError {
+    tracing::error!(%error, "the journal cannot be evaluated");
+    unavailable(format!("The statement cannot be computed: {error}."))
 }
 
 /// `as_of` of a page: facts before it count, and what was recorded in this very millisecond should.
@@ -215,11 +203,6 @@ pub(crate) fn statement(app: &App, facts: &[Fact], partner: &str, as_of: DateTim
         tracing::error!(partner, "a partner without a statement");
         unavailable("The statement of this agency cannot be computed yet.")
     })
-}
-
-/// All statements at `as_of`, out of facts that are at hand.
-pub(crate) fn statements(app: &App, facts: &[Fact], as_of: DateTime<Utc>) -> Result<Vec<Statement>, ApiError> {
-    Ok(run_engine(app, facts, as_of)?.statements)
 }
 
 /// Everything paid and not reversed by partner, whenever it was paid: what a run must subtract. A repeated payout counts

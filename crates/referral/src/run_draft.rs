@@ -1,11 +1,12 @@
 //! `POST /v1/runs`: the draft of a month. It fixes `as_of` and `cut`, and can be computed again until it is sealed.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, Utc};
+use commission::Program;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wire::{DraftRun, Run, RunState};
@@ -87,19 +88,21 @@ pub(crate) async fn compute(app: &App, period: &str) -> Result<String, ApiError>
 
     let cut = journal::head(app).await?;
     let recorded = journal::recorded(app, None, Some(cut)).await?;
-    let statements = journal::statements(app, &recorded.facts, as_of)?;
+    // Statements are made one at a time: what stays in memory is the journal.
+    let program = Program::of_journal(&recorded.journal, &app.config.terms, as_of);
     let base = posting::base(app, as_of, None).await?;
     let comparison = base.comparison(app, &recorded, as_of)?;
     let agencies = agencies(app, &run, now).await?;
-    let agencies: BTreeMap<&str, &Agency> = agencies.iter().map(|a| (a.code.as_str(), a)).collect();
-    let paid = journal::paid_ever(&recorded.facts);
+    let agencies: HashMap<&str, &Agency> = agencies.iter().map(|a| (a.code.as_str(), a)).collect();
+    let paid = journal::paid_ever(recorded.facts());
     let minimum_minor = app.config.terms.in_force(as_of).minimum_payout_minor;
 
     let (mut items, mut not_paid) = (Vec::new(), Vec::new());
-    for statement in &statements {
+    for position in 0..program.len() {
+        let statement = program.statement(position).map_err(|error| journal::not_computed(&error))?;
         let Some(agency) = agencies.get(statement.partner.as_str()) else { continue };
         let standing = Standing {
-            statement,
+            statement: &statement,
             paid_ever_minor: paid.get(statement.partner.as_str()).copied().unwrap_or(0),
             open_item: agency.open > 0,
             terms_accepted: agency.accepted > 0,
@@ -110,21 +113,21 @@ pub(crate) async fn compute(app: &App, period: &str) -> Result<String, ApiError>
         match standing.verdict() {
             Verdict::Nothing => {}
             Verdict::Not(reason) => not_paid.push(NotPaid {
-                partner: statement.partner.clone(),
                 balance_minor: standing.balance_minor(),
                 waiting_minor: standing.waiting_minor(),
+                partner: statement.partner,
                 reason,
             }),
             Verdict::Pay(amount_minor) => {
                 let diff = base.difference(app, &comparison, &statement.partner).await?;
                 items.push(Item {
                     id: format!("{run}:{}", statement.partner),
-                    partner: statement.partner.clone(),
                     amount_minor,
                     destination: agency.account.clone().unwrap_or_default(),
-                    digest: statement.digest.clone(),
                     tier: if statement.tier == commission::Tier::Platinum { "platinum" } else { "standard" },
                     lines: posting::entries(&diff).len(),
+                    partner: statement.partner,
+                    digest: statement.digest,
                 });
             }
         }
