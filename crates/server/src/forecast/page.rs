@@ -140,7 +140,9 @@ fn push_remarks(page: &mut String, forecast: &Forecast) {
     let mut tier = forecast.tier;
     let mut quarter = "";
     for month in &forecast.months {
-        if month.quarter_reached && month.quarter != quarter {
+        // At platinum rates the bonus adds nothing.
+        let adds = month.earned.volume_bonus_minor != 0 || month.tier == Tier::Standard;
+        if month.quarter_reached && month.quarter != quarter && adds {
             quarter = &month.quarter;
             push(page, &format!("{}: the volume bonus of {quarter} is reached.", name(month)));
         }
