@@ -209,7 +209,7 @@ impl<'a> Account<'a> {
             as_of: self.as_of,
             terms: terms.id.clone(),
             digest: String::new(),
-            totals: self.totals(drafts.iter().map(|draft| (draft.fate.status, draft.amount_minor)), 0, terms)?,
+            totals: self.totals(drafts.iter().map(|draft| (draft.fate.status, draft.amount_minor.into())), 0, terms)?,
             unmatched: self.partner.unmatched.clone(),
         };
         summary.digest = draft_digest(&summary, drafts);
@@ -229,7 +229,7 @@ impl<'a> Account<'a> {
     /// its recorded payouts.
     pub(crate) fn totals(
         &self,
-        lines: impl Iterator<Item = (LineStatus, i64)>,
+        lines: impl Iterator<Item = (LineStatus, i128)>,
         further_minor: i128,
         terms: &Terms,
     ) -> Result<Totals, EvaluateError> {
@@ -239,7 +239,7 @@ impl<'a> Account<'a> {
         };
         let mut sums = [0_i128; 5];
         for (status, amount_minor) in lines {
-            sums[status as usize] += i128::from(amount_minor);
+            sums[status as usize] += amount_minor;
         }
         let sum = |status: LineStatus| sums[status as usize];
         let paid = self.partner.payouts.iter().map(|payout| {

@@ -1,6 +1,8 @@
 //! The coming months of a partner: a journal that goes on as [`Assumptions`] say, evaluated by the very code that makes
 //! statements. There is no second formula for money here.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +133,21 @@ pub struct Earned {
     pub total_minor: i64,
 }
 
+impl Earned {
+    /// Of sums by kind; `None` when one does not fit. Nobody is assumed to make an adjustment.
+    fn of(sums: &BTreeMap<LineKind, i128>) -> Option<Self> {
+        let of_kind = |kind| i64::try_from(sums.get(&kind).copied().unwrap_or(0)).ok();
+        Some(Self {
+            first_year_minor: of_kind(LineKind::FirstYear)?,
+            recurring_minor: of_kind(LineKind::Recurring)?,
+            volume_bonus_minor: of_kind(LineKind::VolumeBonus)?,
+            high_value_bonus_minor: of_kind(LineKind::HighValueBonus)?,
+            reversal_minor: of_kind(LineKind::Reversal)?,
+            total_minor: i64::try_from(sums.values().sum::<i128>()).ok()?,
+        })
+    }
+}
+
 /// The sums over all months, in minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -197,24 +214,25 @@ fn evaluated(
         program.position(partner).ok_or_else(|| ForecastError::UnknownPartner { code: partner.to_owned() })?;
     let account = program.account(position);
     let (lines, _) = account.drafts()?;
-    let outlook = Outlook { account: &account, lines: &lines };
-    let opening = outlook.totals(as_of, 0)?;
+    let mut outlook = Outlook::new(&account, &lines);
+    outlook.advance(as_of);
+    let (opening, tier) = (outlook.totals(0)?, outlook.tier());
     let due_now_minor = if calendar.bounds.first() == Some(&as_of) { opening.payable } else { 0 };
     let mut paid = i128::from(due_now_minor);
     let mut months = Vec::with_capacity(calendar.bounds.len());
     let mut before = opening;
     for bounds in calendar.bounds.windows(2) {
-        let (from, until) = (bounds[0].max(as_of), bounds[1]);
-        let after = outlook.totals(until, paid)?;
+        let earned = outlook.advance(bounds[1]);
+        let after = outlook.totals(paid)?;
         paid += i128::from(after.payable);
-        months.push(outlook.month(from, until, &before, &after)?);
+        months.push(outlook.month(bounds[0].max(as_of), earned, &before, &after)?);
         before = after;
     }
     Ok(Forecast {
         partner: partner.to_owned(),
         as_of,
         assumptions: assumptions.clone(),
-        tier: outlook.tier(as_of),
+        tier,
         opening,
         due_now_minor,
         totals: sums(&months, due_now_minor).ok_or_else(|| too_large(partner))?,
@@ -237,50 +255,80 @@ fn too_large(partner: &str) -> EvaluateError {
     EvaluateError::TooLarge { what: format!("the forecast of partner `{partner}`") }
 }
 
-/// The whole future, evaluated once at its end. Nothing in it changes a line that was earned before except that clients
-/// leave, so what a statement at the end of an earlier month says can be read off.
+/// The whole future, evaluated once at its end, and walked through from statement to statement. Nothing in it changes a line
+/// that was earned before except that clients leave, so the end knows what every statement on the way says.
 struct Outlook<'a> {
     account: &'a Account<'a>,
     /// By the time at which they are earned.
     lines: &'a [Draft<'a>],
+    /// The instant of the statement that it stands at.
+    at: DateTime<Utc>,
+    /// How many lines are earned before it.
+    earned: usize,
+    /// Of these, by position, the ones that have not come to rest: pending and held ones.
+    open: Vec<usize>,
+    /// The sums of the others.
+    settled: BTreeMap<LineStatus, i128>,
 }
 
-impl Outlook<'_> {
-    fn earned_before(&self, at: DateTime<Utc>) -> usize {
-        self.lines.partition_point(|line| line.earned_at < at)
+impl<'a> Outlook<'a> {
+    fn new(account: &'a Account<'a>, lines: &'a [Draft<'a>]) -> Self {
+        let at = DateTime::<Utc>::MIN_UTC;
+        Self { account, lines, at, earned: 0, open: Vec::new(), settled: BTreeMap::new() }
     }
 
-    /// The totals of a statement at an instant, after assumed payouts.
-    fn totals(&self, at: DateTime<Utc>, paid_minor: i128) -> Result<Totals, EvaluateError> {
-        let lines = self.lines[..self.earned_before(at)].iter();
-        let terms = self.account.book.in_force(at);
-        self.account.totals(lines.map(|line| (line.status_at(at), line.amount_minor)), paid_minor, terms)
+    /// Goes to the statement of a later instant. What was earned on the way and is not lost there, by kind.
+    fn advance(&mut self, to: DateTime<Utc>) -> BTreeMap<LineKind, i128> {
+        let before = self.earned;
+        self.earned = self.lines.partition_point(|line| line.earned_at < to);
+        self.at = to;
+        let mut earned = BTreeMap::new();
+        for position in std::mem::take(&mut self.open).into_iter().chain(before..self.earned) {
+            let line = &self.lines[position];
+            let (status, minor) = (line.status_at(to), i128::from(line.amount_minor));
+            if matches!(status, LineStatus::Pending | LineStatus::Held) {
+                self.open.push(position);
+            } else {
+                *self.settled.entry(status).or_default() += minor;
+            }
+            if position >= before && !matches!(status, LineStatus::Void | LineStatus::Forfeited) {
+                *earned.entry(line.kind).or_default() += minor;
+            }
+        }
+        earned
     }
 
-    fn tier(&self, at: DateTime<Utc>) -> Tier {
-        let since = self.account.tiers.platinum_since(self.account.book.in_force(at));
-        if since.is_some_and(|since| since < at) { Tier::Platinum } else { Tier::Standard }
+    /// The totals of the statement, after assumed payouts.
+    fn totals(&self, paid_minor: i128) -> Result<Totals, EvaluateError> {
+        let open = self.open.iter().map(|position| &self.lines[*position]);
+        let open = open.map(|line| (line.status_at(self.at), i128::from(line.amount_minor)));
+        let settled = self.settled.iter().map(|(status, minor)| (*status, *minor));
+        self.account.totals(settled.chain(open), paid_minor, self.account.book.in_force(self.at))
     }
 
-    /// The month between two statements.
+    fn tier(&self) -> Tier {
+        let since = self.account.tiers.platinum_since(self.account.book.in_force(self.at));
+        if since.is_some_and(|since| since < self.at) { Tier::Platinum } else { Tier::Standard }
+    }
+
+    /// The month from an instant to the statement, between the totals of two statements.
     fn month(
         &self,
         from: DateTime<Utc>,
-        until: DateTime<Utc>,
+        earned: BTreeMap<LineKind, i128>,
         before: &Totals,
         after: &Totals,
     ) -> Result<ForecastMonth, EvaluateError> {
         let too_large = || too_large(self.account.partner.id);
         let kept = |totals: &Totals| [totals.vested, totals.pending, totals.held].map(i128::from).iter().sum::<i128>();
-        let earned = self.earned(from, until).ok_or_else(too_large)?;
-        let forfeited = kept(before) + i128::from(earned.total_minor) - kept(after);
-        let (active_clients, annual) = self.active(until);
+        let forfeited = kept(before) + earned.values().sum::<i128>() - kept(after);
+        let (active_clients, annual) = self.active();
         let quarter = Quarter::of(from);
-        let reached_at = self.account.tiers.quarter_reached(quarter, self.account.book.in_force(until));
+        let reached_at = self.account.tiers.quarter_reached(quarter, self.account.book.in_force(self.at));
         Ok(ForecastMonth {
             from,
-            until,
-            earned,
+            until: self.at,
+            earned: Earned::of(&earned).ok_or_else(too_large)?,
             forfeited_minor: i64::try_from(forfeited).map_err(|_| too_large())?,
             vested_minor: after.vested.checked_sub(before.vested).ok_or_else(too_large)?,
             pending_minor: after.pending,
@@ -289,40 +337,17 @@ impl Outlook<'_> {
             payout_minor: after.payable,
             active_clients,
             mrr_minor: monthly(annual).ok_or_else(too_large)?,
-            tier: self.tier(until),
+            tier: self.tier(),
             quarter: quarter.to_string(),
-            quarter_reached: reached_at.is_some_and(|reached_at| reached_at < until),
+            quarter_reached: reached_at.is_some_and(|reached_at| reached_at < self.at),
         })
     }
 
-    /// What is earned between two instants and not lost at the later one; `None` when it does not fit.
-    fn earned(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Option<Earned> {
-        let mut earned = Earned::default();
-        for line in &self.lines[self.earned_before(from)..self.earned_before(until)] {
-            if matches!(line.status_at(until), LineStatus::Void | LineStatus::Forfeited) {
-                continue;
-            }
-            let of_kind = match line.kind {
-                LineKind::FirstYear => Some(&mut earned.first_year_minor),
-                LineKind::Recurring => Some(&mut earned.recurring_minor),
-                LineKind::VolumeBonus => Some(&mut earned.volume_bonus_minor),
-                LineKind::HighValueBonus => Some(&mut earned.high_value_bonus_minor),
-                LineKind::Reversal => Some(&mut earned.reversal_minor),
-                // Nobody is assumed to make one.
-                LineKind::Adjustment => None,
-            };
-            for sum in of_kind.into_iter().chain([&mut earned.total_minor]) {
-                *sum = sum.checked_add(line.amount_minor)?;
-            }
-        }
-        Some(earned)
-    }
-
-    /// How many clients are active at an instant, and what they pay a year.
-    fn active(&self, at: DateTime<Utc>) -> (u32, i128) {
+    /// How many clients are active at the statement, and what they pay a year.
+    fn active(&self) -> (u32, i128) {
         let referrals = self.account.referrals.iter().zip(&self.account.standings);
         let active = referrals.filter(|(_, standing)| !standing.rejected).filter_map(|(referral, _)| {
-            let (status, annual) = client_status(referral, at);
+            let (status, annual) = client_status(referral, self.at);
             (status == ClientStatus::Active).then_some(annual)
         });
         active.fold((0, 0), |(clients, sum), annual| (clients + 1, sum + annual))

@@ -143,7 +143,8 @@ impl<'a> Future<'a> {
         Duration::seconds(i64::from(self.checked.trial_days) * 86_400)
     }
 
-    /// When a live subscription pays next: it keeps the rhythm of its payments, and in its trial pays when that is over.
+    /// When a live subscription pays next: it keeps the rhythm of its payments, and in its trial pays when that is over. What
+    /// is overdue is not expected any more.
     fn schedule(&self, subscription: &Subscription, paid: &[&Invoice]) -> Option<Schedule> {
         let as_of = self.calendar.as_of;
         let price = subscription.price_before(as_of).filter(|price| price.amount_minor > 0)?;

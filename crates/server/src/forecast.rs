@@ -41,10 +41,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SHARE", default_value = "0", allow_negative_numbers = true)]
     churn: Decimal,
     /// How many days a subscription is free before its first payment.
-    #[arg(long, value_name = "DAYS", default_value = "0")]
+    #[arg(long, value_name = "DAYS", default_value = "0", allow_negative_numbers = true)]
     trial_days: u32,
     /// How many calendar months.
-    #[arg(long, value_name = "NUMBER", default_value = "24")]
+    #[arg(long, value_name = "NUMBER", default_value = "24", allow_negative_numbers = true)]
     months: u32,
     /// What to write: `text` is to be read, `csv` has a row for each month, `journal` is the facts that the forecast
     /// is computed from, known and assumed, for `statements`.

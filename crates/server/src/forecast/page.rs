@@ -31,8 +31,15 @@ fn supposed(assumptions: &Assumptions) -> String {
         "nobody new comes".to_owned()
     } else {
         let clients = if *new_clients == Decimal::ONE { "client comes" } else { "clients come" };
-        let plans: Vec<String> = plans.iter().map(plan).collect();
-        format!("{} new {clients} a month ({})", new_clients.normalize(), plans.join(", "))
+        let plans = match &plans[..] {
+            [only] => price(only),
+            several => several
+                .iter()
+                .map(|plan| format!("{} {}", percent(plan.share), price(plan)))
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+        format!("{} new {clients} a month ({plans})", new_clients.normalize())
     };
     let leaving = if monthly_churn.is_zero() {
         "nobody leaves".to_owned()
@@ -41,14 +48,14 @@ fn supposed(assumptions: &Assumptions) -> String {
     };
     let trial = match trial_days {
         0 => String::new(),
-        days => format!(", and the first payment is made {} after the sign-up", counted(*days as usize, "day")),
+        days => format!(", the first payment is made {} after the sign-up", counted(*days as usize, "day")),
     };
     format!("If {coming}, {leaving}{trial}, and what is live goes on at its price:")
 }
 
-fn plan(plan: &Plan) -> String {
+fn price(plan: &Plan) -> String {
     let interval = if plan.interval == Interval::Month { "month" } else { "year" };
-    format!("{} at {} a {interval}", percent(plan.share), format_minor(plan.amount_minor))
+    format!("at {} a {interval}", format_minor(plan.amount_minor))
 }
 
 fn percent(share: Decimal) -> String {
