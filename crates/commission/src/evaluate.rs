@@ -181,6 +181,14 @@ impl<'a> Account<'a> {
 
     /// All lines in the order of a statement, and for each referral the sum of those that are not lost.
     pub(crate) fn drafts(&self) -> Result<(Vec<Draft<'_>>, Vec<i128>), EvaluateError> {
+        let (mut all, earned) = self.unordered_drafts()?;
+        // Ids are only made where they decide.
+        all.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()).then_with(|| a.id().cmp(&b.id())));
+        Ok((all, earned))
+    }
+
+    /// The same lines in any order.
+    pub(crate) fn unordered_drafts(&self) -> Result<(Vec<Draft<'_>>, Vec<i128>), EvaluateError> {
         let mut all = Vec::new();
         let mut earned = Vec::with_capacity(self.referrals.len());
         for (index, referral) in self.referrals.iter().enumerate() {
@@ -194,8 +202,6 @@ impl<'a> Account<'a> {
         }
         let adjustments = self.partner.adjustments.iter().filter(|adjustment| adjustment.amount_minor != 0);
         all.extend(adjustments.map(|adjustment| adjustment_draft(adjustment, self.book.in_force(adjustment.moment.0))));
-        // Ids are only made where they decide.
-        all.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()).then_with(|| a.id().cmp(&b.id())));
         Ok((all, earned))
     }
 

@@ -213,7 +213,8 @@ fn evaluated(
     let position =
         program.position(partner).ok_or_else(|| ForecastError::UnknownPartner { code: partner.to_owned() })?;
     let account = program.account(position);
-    let (lines, _) = account.drafts()?;
+    let (mut lines, _) = account.unordered_drafts()?;
+    lines.sort_by_key(|line| line.earned_at);
     let mut outlook = Outlook::new(&account, &lines);
     outlook.advance(as_of);
     let (opening, tier) = (outlook.totals(0)?, outlook.tier());

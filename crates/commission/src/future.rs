@@ -95,19 +95,19 @@ impl<'a> Future<'a> {
             let Some(at) = self.sign_up(index) else { break };
             let Some(plan) = self.next_plan(index, &mut chosen) else { break };
             let [referral, subscription] =
-                ["client", "subscription"].map(|what| format!("{}:{what}:{}", self.prefix, index + 1));
+                ["client", "subscription"].map(|what| format!("{}-{what}-{}", self.prefix, index + 1));
             let created = FactBody::ReferralCreated {
                 referral: referral.clone(),
                 partner: account.partner.id.to_owned(),
                 client_email_domain: None,
             };
-            self.push(at, &format!("created:{}", index + 1), created);
+            self.push(at, &format!("created-{}", index + 1), created);
             self.clear(at, &referral);
             let plan = &self.checked.plans[plan];
             let (interval, amount_minor) = (plan.interval, plan.amount_minor);
             let started =
                 FactBody::SubscriptionStarted { subscription: subscription.clone(), referral, interval, amount_minor };
-            self.push(at, &format!("started:{}", index + 1), started);
+            self.push(at, &format!("started-{}", index + 1), started);
             let anchor = at + self.trial();
             let schedule = Schedule { anchor, first: 0, step: months_of(interval), amount_minor, has_paid: false };
             self.pay(&subscription, &schedule, index);
@@ -123,20 +123,20 @@ impl<'a> Future<'a> {
             if amount_minor <= 0 {
                 break;
             }
-            let name = format!("payout:{}:{part}", at.format("%Y-%m-%d"));
-            let payout = format!("{}:{name}", self.prefix);
+            let name = format!("payout-{}-{part}", at.format("%Y-%m-%d"));
+            let payout = format!("{}-{name}", self.prefix);
             self.push(at, &name, FactBody::PayoutPaid { payout, partner: partner.to_owned(), amount_minor });
             left -= amount_minor;
         }
     }
 
     fn push(&mut self, at: DateTime<Utc>, name: &str, body: FactBody) {
-        self.facts.push(Fact { id: format!("{}:{name}", self.prefix), at, body });
+        self.facts.push(Fact { id: format!("{}-{name}", self.prefix), at, body });
     }
 
     fn clear(&mut self, at: DateTime<Utc>, referral: &str) {
         let body = FactBody::ReferralCleared { referral: referral.to_owned(), reason: None };
-        self.push(at, &format!("cleared:{referral}"), body);
+        self.push(at, &format!("cleared-{referral}"), body);
     }
 
     fn trial(&self) -> Duration {
@@ -181,12 +181,12 @@ impl<'a> Future<'a> {
             let staying = self.staying[(renewals * schedule.step) as usize];
             if staying <= u128::from(lot(client)) {
                 let canceled = FactBody::SubscriptionCanceled { subscription: subscription.to_owned() };
-                self.push(at, &format!("canceled:{subscription}"), canceled);
+                self.push(at, &format!("canceled-{subscription}"), canceled);
                 break;
             }
-            let name = format!("paid:{payment}:{subscription}");
+            let name = format!("paid-{payment}-{subscription}");
             let paid = FactBody::InvoicePaid {
-                invoice: format!("{}:{name}", self.prefix),
+                invoice: format!("{}-{name}", self.prefix),
                 subscription: subscription.to_owned(),
                 amount_minor: schedule.amount_minor,
                 period_start: Some(at),
