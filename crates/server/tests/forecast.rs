@@ -1,6 +1,6 @@
 //! `aikit-partners-server forecast` as an operator runs it: the program itself, its two streams and its exit code.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "What fails here fails the test.")]
+#![expect(clippy::unwrap_used, reason = "What fails here fails the test.")]
 
 use std::io::Write as _;
 use std::path::Path;
