@@ -3,21 +3,16 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::Quarter;
 use crate::digest::{draft_digest, set_digest_of};
 use crate::fact::Fact;
 use crate::journal::{FactError, Journal};
 use crate::line::{Case, Draft, adjustment_draft, drafts};
 use crate::matching::{Effect, matched, matched_unchecked, matched_with_effects};
 use crate::model::{Matched, Partner, Referral};
-use crate::money::monthly_at_rate;
-use crate::statement::{
-    ClientStatus, LineStatus, PlatinumProgress, Progress, ReferralState, Statement, Summary, Tier, Totals, Unmatched,
-    VolumeProgress,
-};
+use crate::statement::{LineStatus, ReferralState, Statement, Summary, Tier, Totals, Unmatched};
 use crate::streak::{Streaks, streaks};
-use crate::terms::{Terms, TermsBook, VolumeScope};
-use crate::tiers::{Standing, Supposed, Tiers, client_status, standings, tiers};
+use crate::terms::{Terms, TermsBook};
+use crate::tiers::{Standing, Tiers, client_status, standings, tiers};
 
 /// Why nothing was computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +94,12 @@ impl<'a> Program<'a> {
 
     /// The same of a journal, whose facts need not be checked again.
     pub fn of_journal(journal: &'a Journal, terms: &'a TermsBook, as_of: DateTime<Utc>) -> Self {
-        Self { matched: matched_unchecked(journal.facts(), as_of), terms, as_of }
+        Self::of_facts(journal.facts(), terms, as_of)
+    }
+
+    /// The same of facts that are known to be possible and not to contradict each other.
+    pub(crate) fn of_facts(facts: &'a [Fact], terms: &'a TermsBook, as_of: DateTime<Utc>) -> Self {
+        Self { matched: matched_unchecked(facts, as_of), terms, as_of }
     }
 
     /// The same as [`Self::new`], with the effects of the facts that are wanted.
@@ -168,7 +168,7 @@ impl<'a> Program<'a> {
             totals: summary.totals,
             lines: drafts.iter().map(Draft::write_out).collect(),
             unmatched: summary.unmatched,
-            progress: account.progress(&referrals)?,
+            progress: account.progress()?,
             referrals,
         })
     }
@@ -181,45 +181,39 @@ impl<'a> Program<'a> {
         account.summary(&drafts)
     }
 
-    /// What the statement of the partner at a position is made from.
-    pub(crate) fn account(&self, index: usize) -> Account<'_> {
-        Account::new(
-            &self.matched.partners[index],
-            &self.matched.referrals,
-            self.terms,
-            self.as_of,
-            Supposed::default(),
-        )
-    }
-
     /// The facts of this program, matched.
     pub(crate) fn matched(&self) -> &Matched<'a> {
         &self.matched
+    }
+
+    /// What the statement of the partner at a position is made from.
+    pub(crate) fn account(&self, index: usize) -> Account<'_> {
+        Account::new(&self.matched.partners[index], &self.matched.referrals, self.terms, self.as_of)
     }
 }
 
 /// One partner with everything that is known before any money is computed.
 pub(crate) struct Account<'a> {
-    partner: &'a Partner<'a>,
-    referrals: Vec<&'a Referral<'a>>,
-    standings: Vec<Standing<'a>>,
+    pub(crate) partner: &'a Partner<'a>,
+    pub(crate) referrals: Vec<&'a Referral<'a>>,
+    /// In the order of `referrals`, as are the streaks.
+    pub(crate) standings: Vec<Standing<'a>>,
     streaks: Vec<Streaks>,
     pub(crate) tiers: Tiers,
-    book: &'a TermsBook,
-    as_of: DateTime<Utc>,
+    pub(crate) book: &'a TermsBook,
+    pub(crate) as_of: DateTime<Utc>,
 }
 
 impl<'a> Account<'a> {
-    pub(crate) fn new(
+    fn new(
         partner: &'a Partner<'a>,
         all_referrals: &'a [Referral<'a>],
         book: &'a TermsBook,
         as_of: DateTime<Utc>,
-        supposed: Supposed,
     ) -> Self {
         let referrals: Vec<&Referral> = partner.referrals.iter().map(|&index| &all_referrals[index]).collect();
         let standings = standings(partner, &referrals, book);
-        let tiers = tiers(&referrals, &standings, supposed);
+        let tiers = tiers(&referrals, &standings);
         let streaks = referrals.iter().map(|referral| streaks(referral)).collect();
         Self { partner, referrals, standings, streaks, tiers, book, as_of }
     }
@@ -231,6 +225,15 @@ impl<'a> Account<'a> {
 
     /// All lines in the order of a statement, and for each referral the sum of those that are not lost.
     pub(crate) fn drafts(&self) -> Result<(Vec<Draft<'_>>, Vec<i128>), EvaluateError> {
+        let (all, earned) = self.unordered_drafts()?;
+        // Drafts are large, so their places are sorted; and ids are only made where they decide.
+        let mut order: Vec<_> = all.iter().map(|draft| (draft.earned_at, draft.kind)).zip(0..).collect();
+        order.sort_by(|(a, at), (b, bt)| a.cmp(b).then_with(|| all[*at].id().cmp(&all[*bt].id())));
+        Ok((order.into_iter().map(|(_, at): (_, usize)| all[at]).collect(), earned))
+    }
+
+    /// The same lines in any order.
+    pub(crate) fn unordered_drafts(&self) -> Result<(Vec<Draft<'_>>, Vec<i128>), EvaluateError> {
         let mut all = Vec::new();
         let mut earned = Vec::with_capacity(self.referrals.len());
         for (index, referral) in self.referrals.iter().enumerate() {
@@ -244,10 +247,7 @@ impl<'a> Account<'a> {
         }
         let adjustments = self.partner.adjustments.iter().filter(|adjustment| adjustment.amount_minor != 0);
         all.extend(adjustments.map(|adjustment| adjustment_draft(adjustment, self.book.in_force(adjustment.moment.0))));
-        // Drafts are large, so their places are sorted; and ids are only made where they decide.
-        let mut order: Vec<_> = all.iter().map(|draft| (draft.earned_at, draft.kind)).zip(0..).collect();
-        order.sort_by(|(a, at), (b, bt)| a.cmp(b).then_with(|| all[*at].id().cmp(&all[*bt].id())));
-        Ok((order.into_iter().map(|(_, at): (_, usize)| all[at]).collect(), earned))
+        Ok((all, earned))
     }
 
     /// The figures over all lines, sealed.
@@ -260,7 +260,7 @@ impl<'a> Account<'a> {
             as_of: self.as_of,
             terms: terms.id.clone(),
             digest: String::new(),
-            totals: totals(self.partner, drafts, terms)?,
+            totals: self.totals(drafts.iter().map(|draft| (draft.fate.status, draft.amount_minor.into())), 0, terms)?,
             unmatched: self.partner.unmatched.clone(),
         };
         summary.digest = draft_digest(&summary, drafts);
@@ -276,44 +276,43 @@ impl<'a> Account<'a> {
         states.map(state).collect()
     }
 
-    fn progress(&self, states: &[ReferralState]) -> Result<Progress, EvaluateError> {
-        progress(self.partner, states, &self.standings, &self.tiers, self.terms(), self.as_of)
+    /// The sums of lines, each given by its status and its amount. `further_minor` is what the partner was paid beside
+    /// its recorded payouts.
+    pub(crate) fn totals(
+        &self,
+        lines: impl Iterator<Item = (LineStatus, i128)>,
+        further_minor: i128,
+        terms: &Terms,
+    ) -> Result<Totals, EvaluateError> {
+        let fit = |name: &str, sum: i128| {
+            i64::try_from(sum)
+                .map_err(|_| EvaluateError::TooLarge { what: format!("`{name}` of partner `{}`", self.partner.id) })
+        };
+        let mut sums = [0_i128; 5];
+        for (status, amount_minor) in lines {
+            sums[status as usize] += amount_minor;
+        }
+        let sum = |status: LineStatus| sums[status as usize];
+        let paid = self.partner.payouts.iter().map(|payout| {
+            let amount = i128::from(payout.amount_minor);
+            amount - payout.reversed_minor.min(amount)
+        });
+        let paid = fit("paid", paid.sum::<i128>() + further_minor)?;
+        let vested = fit("vested", sum(LineStatus::Vested))?;
+        let balance = fit("balance", i128::from(vested) - i128::from(paid))?;
+        // A minimum is never below zero, so neither is what reaches it.
+        let is_payable = balance >= terms.minimum_payout_minor && !self.partner.suspended;
+        Ok(Totals {
+            pending: fit("pending", sum(LineStatus::Pending))?,
+            vested,
+            held: fit("held", sum(LineStatus::Held))?,
+            forfeited: fit("forfeited", sum(LineStatus::Forfeited))?,
+            void: fit("void", sum(LineStatus::Void))?,
+            paid,
+            balance,
+            payable: if is_payable { balance } else { 0 },
+        })
     }
-
-    /// How many clients have a live subscription and have paid.
-    pub(crate) fn active_clients(&self) -> usize {
-        self.referrals.iter().filter(|referral| client_status(referral).0 == ClientStatus::Active).count()
-    }
-}
-
-pub(crate) fn totals(partner: &Partner, drafts: &[Draft], terms: &Terms) -> Result<Totals, EvaluateError> {
-    let fit = |name: &str, sum: i128| {
-        i64::try_from(sum)
-            .map_err(|_| EvaluateError::TooLarge { what: format!("`{name}` of partner `{}`", partner.id) })
-    };
-    let sum = |status: LineStatus| {
-        let of_status = drafts.iter().filter(|draft| draft.fate.status == status);
-        of_status.map(|draft| i128::from(draft.amount_minor)).sum::<i128>()
-    };
-    let paid = partner.payouts.iter().map(|payout| {
-        let amount = i128::from(payout.amount_minor);
-        amount - payout.reversed_minor.min(amount)
-    });
-    let paid = fit("paid", paid.sum())?;
-    let vested = fit("vested", sum(LineStatus::Vested))?;
-    let balance = fit("balance", i128::from(vested) - i128::from(paid))?;
-    // A minimum is never below zero, so neither is what reaches it.
-    let is_payable = balance >= terms.minimum_payout_minor && !partner.suspended;
-    Ok(Totals {
-        pending: fit("pending", sum(LineStatus::Pending))?,
-        vested,
-        held: fit("held", sum(LineStatus::Held))?,
-        forfeited: fit("forfeited", sum(LineStatus::Forfeited))?,
-        void: fit("void", sum(LineStatus::Void))?,
-        paid,
-        balance,
-        payable: if is_payable { balance } else { 0 },
-    })
 }
 
 fn state(
@@ -328,7 +327,7 @@ fn state(
         let what = || format!("the {what} of referral `{}`", referral.id);
         i64::try_from(sum).map_err(|_| EvaluateError::TooLarge { what: what() })
     };
-    let (status, annual_price) = client_status(referral);
+    let (status, annual_price) = client_status(referral, as_of);
     Ok(ReferralState {
         referral: referral.id.to_owned(),
         partner: partner.id.to_owned(),
@@ -353,47 +352,4 @@ fn state(
 fn last_vesting(streaks: &Streaks, terms: &Terms) -> Option<DateTime<Utc>> {
     let days = terms.vesting_days;
     streaks.all.last().filter(|streak| !streak.is_forfeited(days)).map(|streak| streak.vesting_instant(days))
-}
-
-fn progress(
-    partner: &Partner,
-    states: &[ReferralState],
-    standings: &[Standing],
-    tiers: &Tiers,
-    terms: &Terms,
-    as_of: DateTime<Utc>,
-) -> Result<Progress, EvaluateError> {
-    let quarter = Quarter::of(as_of);
-    let since = tiers.platinum_since(terms);
-    let gets_bonus = |standing: &Standing| {
-        standing.eligible
-            && match terms.volume.scope {
-                VolumeScope::ReferralsOfQuarter => standing.first_payment_at.map(Quarter::of) == Some(quarter),
-                VolumeScope::InvoicesOfQuarter => true,
-            }
-    };
-    let annual = states.iter().zip(standings).filter(|(_, standing)| gets_bonus(standing));
-    let annual: i128 = annual.map(|(state, _)| i128::from(state.annual_price_minor)).sum();
-    let too_large = || EvaluateError::TooLarge { what: format!("the annual price of partner `{}`", partner.id) };
-    let annual = i64::try_from(annual).map_err(|_| too_large())?;
-    Ok(Progress {
-        volume: VolumeProgress {
-            quarter: quarter.to_string(),
-            ends_on: quarter.last_day(),
-            qualified: tiers.qualifying_in(quarter),
-            needed: terms.volume.referrals_needed,
-            reached_at: tiers.quarter_reached(quarter, terms),
-            worth_minor_per_month: match since {
-                Some(_) => 0,
-                None => monthly_at_rate(annual, terms.volume.bonus_rate).ok_or_else(too_large)?,
-            },
-        },
-        platinum: PlatinumProgress {
-            since,
-            referrals: tiers.qualifying,
-            referrals_needed: terms.platinum.referrals_needed,
-            arr_minor: i64::try_from(tiers.annual_minor).map_err(|_| too_large())?,
-            arr_minor_needed: terms.platinum.arr_minor_needed,
-        },
-    })
 }

@@ -11,9 +11,11 @@
 //! 3. `domain` and `tiers` decide flags, eligibility, platinum and quarters (§3, §4);
 //! 4. `streak` decides when money vests (§5);
 //! 5. `line` makes lines and reversals (§4, §6, §7), and `why` puts each into words (§9);
-//! 6. [`evaluate`] puts statements together and [`digest`] seals them;
-//! 7. [`Comparison`] says what differs between two evaluations, and `cause` why.
+//! 6. [`evaluate`] puts statements together and [`digest`] seals them; `progress` says what the next tiers are worth;
+//! 7. [`Comparison`] says what differs between two evaluations, and `cause` why;
+//! 8. [`forecast`] evaluates a journal that goes on as [`Assumptions`] say.
 
+mod assumptions;
 mod calendar;
 mod cause;
 mod diff;
@@ -21,6 +23,8 @@ pub mod digest;
 mod domain;
 mod evaluate;
 mod fact;
+mod forecast;
+mod future;
 mod index;
 mod journal;
 mod line;
@@ -28,6 +32,7 @@ mod matching;
 mod model;
 mod money;
 mod possible;
+mod progress;
 mod raw_fact;
 mod statement;
 mod streak;
@@ -35,6 +40,7 @@ mod terms;
 mod tiers;
 mod why;
 
+pub use assumptions::{Assumptions, Plan};
 pub use calendar::Quarter;
 pub use cause::{Because, FactName};
 pub use diff::{Cause, Change, CompareError, Comparison, Difference, Side, StatementDiff};
@@ -42,6 +48,7 @@ pub use digest::{set_digest, set_digest_of_summaries};
 pub use domain::{is_free_mail, registrable_domain, website_host};
 pub use evaluate::{EvaluateError, Evaluation, Excess, Program, evaluate};
 pub use fact::{Fact, FactBody, Interval, Outcome};
+pub use forecast::{Earned, Forecast, ForecastError, ForecastMonth, ForecastTotals, forecast};
 pub use journal::{FactError, Journal, JournalError, JournalReader, parse_fact, parse_time, read_journal};
 pub use matching::facts_by_partner;
 pub use money::format_minor;

@@ -107,6 +107,11 @@ impl Draft<'_> {
         id
     }
 
+    /// The status that the line has in a statement of an earlier instant at which it had been earned.
+    pub(crate) fn status_at(&self, as_of: DateTime<Utc>) -> LineStatus {
+        self.paid().map_or(self.fate.status, |paid| fate(paid, self.earned_at, as_of).status)
+    }
+
     pub(crate) fn paid(&self) -> Option<&Paid<'_>> {
         match &self.source {
             Source::Paid(paid) => Some(paid),
@@ -256,7 +261,7 @@ fn draft<'a>(paid: Paid<'a>, grant: &Grant) -> Draft<'a> {
         rule: grant.rule,
         terms: paid.case.standing.terms,
         earned_at: grant.earned_at,
-        fate: fate(&paid, grant.earned_at),
+        fate: fate(&paid, grant.earned_at, paid.case.as_of),
     }
 }
 
@@ -287,15 +292,16 @@ fn push_reversals<'a>(paid: Paid<'a>, grant: &Grant, out: &mut Vec<Draft<'a>>) -
             rule: grant.rule,
             terms: case.standing.terms,
             earned_at,
-            fate: fate(&paid, earned_at),
+            fate: fate(&paid, earned_at, case.as_of),
         });
     }
     Some(())
 }
 
-/// The status of a line that was earned, or taken back, at an instant: the first that applies.
-fn fate(paid: &Paid, earned_at: DateTime<Utc>) -> Fate {
-    let Paid { case, invoice, streak, .. } = paid;
+/// The status at `as_of` of a line that was earned, or taken back, at an instant: the first that applies.
+fn fate(paid: &Paid, earned_at: DateTime<Utc>, as_of: DateTime<Utc>) -> Fate {
+    let Paid { case, invoice, .. } = paid;
+    let streak = paid.streak.known_at(as_of);
     let days = case.standing.terms.vesting_days;
     let vests_at = streak.vesting_instant(days).max(earned_at);
     let (status, reason) = if case.standing.rejected {
@@ -306,7 +312,7 @@ fn fate(paid: &Paid, earned_at: DateTime<Utc>) -> Fate {
         (LineStatus::Held, Some(Reason::UnderReview))
     } else if invoice.disputed {
         (LineStatus::Held, Some(Reason::OpenDispute))
-    } else if vests_at < case.as_of {
+    } else if vests_at < as_of {
         (LineStatus::Vested, None)
     } else {
         (LineStatus::Pending, None)

@@ -379,7 +379,12 @@ impl<'a, N: FnMut(&'a Fact, Lead)> Matcher<'a, N> {
             let subscriptions = &mut self.referrals[index].subscriptions;
             self.subscription_of.insert(subscription, (index, subscriptions.len()));
             let price = Price { from: fact.at, interval: *interval, amount_minor: *amount_minor };
-            subscriptions.push(Subscription { started: moment(fact), prices: vec![price], canceled: None });
+            subscriptions.push(Subscription {
+                id: subscription,
+                started: moment(fact),
+                prices: vec![price],
+                canceled: None,
+            });
             (self.note)(fact, Lead::Referral(index));
         }
         for &fact in &sorted.changes {

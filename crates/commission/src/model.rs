@@ -63,6 +63,7 @@ pub(crate) struct Referral<'a> {
 }
 
 pub(crate) struct Subscription<'a> {
+    pub(crate) id: &'a str,
     pub(crate) started: Moment<'a>,
     /// The price from its start on and after each change, in order.
     pub(crate) prices: Vec<Price>,
@@ -81,6 +82,17 @@ impl Subscription<'_> {
     pub(crate) fn price_at(&self, at: DateTime<Utc>) -> Option<Price> {
         let begun = self.prices.partition_point(|price| price.from <= at);
         begun.checked_sub(1).map(|last| self.prices[last])
+    }
+
+    /// The latest start or change before an instant.
+    pub(crate) fn price_before(&self, as_of: DateTime<Utc>) -> Option<Price> {
+        let begun = self.prices.partition_point(|price| price.from < as_of);
+        begun.checked_sub(1).map(|last| self.prices[last])
+    }
+
+    /// Whether it has started before an instant and was not canceled before it.
+    pub(crate) fn is_live(&self, as_of: DateTime<Utc>) -> bool {
+        self.started.0 < as_of && self.canceled.is_none_or(|(at, _)| at >= as_of)
     }
 }
 

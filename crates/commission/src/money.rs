@@ -21,9 +21,9 @@ pub(crate) fn at_rate(amount_minor: i64, rate: Decimal) -> Option<i64> {
     share(amount_minor, rate.mantissa(), 10_i128.checked_pow(rate.scale())?)
 }
 
-/// A twelfth of `amount × rate`, rounded once: what a share of a yearly price is a month.
-pub(crate) fn monthly_at_rate(annual_minor: i64, rate: Decimal) -> Option<i64> {
-    share(annual_minor, rate.mantissa(), 10_i128.checked_pow(rate.scale())?.checked_mul(12)?)
+/// A twelfth of a yearly amount, rounded half away from zero.
+pub(crate) fn monthly(annual_minor: i128) -> Option<i64> {
+    share(i64::try_from(annual_minor).ok()?, 1, 12)
 }
 
 /// A rate as lines carry it: a decimal string with at least two decimals and no needless zeros, such as `0.20`.

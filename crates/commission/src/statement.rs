@@ -404,4 +404,8 @@ pub struct PlatinumProgress {
     /// How much is needed.
     #[cfg_attr(feature = "ts", ts(type = "number"))]
     pub arr_minor_needed: i64,
+    /// What the platinum rates are or would be worth a month, in minor units, on the live subscriptions of eligible
+    /// referrals: on top of the standard rates and of the volume bonuses that they replace.
+    #[cfg_attr(feature = "ts", ts(type = "number"))]
+    pub worth_minor_per_month: i64,
 }

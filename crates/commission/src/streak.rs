@@ -20,6 +20,11 @@ impl Streak {
         self.started_at.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
+    /// The streak as it was known at an instant, which is excluded.
+    pub(crate) fn known_at(self, as_of: DateTime<Utc>) -> Self {
+        Self { ended_at: self.ended_at.filter(|ended_at| *ended_at < as_of), ..self }
+    }
+
     /// Whether the client left before the streak vested.
     pub(crate) fn is_forfeited(&self, vesting_days: u32) -> bool {
         self.ended_at.is_some_and(|ended_at| ended_at < self.vesting_instant(vesting_days))

@@ -70,21 +70,25 @@ pub(crate) fn standings<'t>(partner: &Partner, referrals: &[&Referral], book: &'
     referrals.iter().map(standing).collect()
 }
 
-/// Where the client stands, and the annualised price of its live subscriptions.
-pub(crate) fn client_status(referral: &Referral) -> (ClientStatus, i128) {
-    let live = || referral.subscriptions.iter().filter(|subscription| subscription.canceled.is_none());
-    let status = match (live().next(), referral.invoices.first(), referral.subscriptions.first()) {
-        (_, _, None) => ClientStatus::SignedUp,
-        (None, _, Some(_)) => ClientStatus::Canceled,
-        (Some(_), None, _) => ClientStatus::Trial,
-        (Some(_), Some(_), _) => ClientStatus::Active,
+/// Where the client stands at an instant, which is excluded, and the annualised price of its live subscriptions then.
+pub(crate) fn client_status(referral: &Referral, as_of: DateTime<Utc>) -> (ClientStatus, i128) {
+    let mut begun = referral.subscriptions.iter().filter(|subscription| subscription.started.0 < as_of).peekable();
+    if begun.peek().is_none() {
+        return (ClientStatus::SignedUp, 0);
+    }
+    let mut live = begun.filter(|subscription| subscription.is_live(as_of)).peekable();
+    let has_paid = referral.invoices.first().is_some_and(|invoice| invoice.moment.0 < as_of);
+    let status = match live.peek() {
+        None => ClientStatus::Canceled,
+        Some(_) if has_paid => ClientStatus::Active,
+        Some(_) => ClientStatus::Trial,
     };
-    let annual = live().filter_map(|subscription| subscription.prices.last());
+    let annual = live.filter_map(|subscription| subscription.price_before(as_of));
     (status, annual.map(|price| price.interval.annualised_minor(price.amount_minor)).sum())
 }
 
 /// When a quantity first reached each of its record levels.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Records(Vec<(i128, DateTime<Utc>)>);
 
 impl Records {
@@ -112,7 +116,7 @@ pub(crate) struct Supposed {
 
 /// The history of a partner's qualifying referrals. It knows no thresholds, so that each referral's own terms can be
 /// asked about it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Tiers {
     counts: Records,
     annual: Records,
@@ -125,6 +129,11 @@ pub(crate) struct Tiers {
 }
 
 impl Tiers {
+    /// From now on takes these thresholds as reached, or as not reached, and no others.
+    pub(crate) fn suppose(&mut self, supposed: Supposed) {
+        self.supposed = supposed;
+    }
+
     /// From when on a partner is platinum under these terms.
     pub(crate) fn platinum_since(&self, terms: &Terms) -> Option<DateTime<Utc>> {
         if let Some(since) = self.supposed.platinum {
@@ -168,7 +177,7 @@ struct Counted {
 }
 
 /// Walks through everything that happened to a partner's eligible referrals, instant by instant.
-pub(crate) fn tiers(referrals: &[&Referral], standings: &[Standing], supposed: Supposed) -> Tiers {
+pub(crate) fn tiers(referrals: &[&Referral], standings: &[Standing]) -> Tiers {
     let mut changes = Vec::new();
     for (index, (referral, standing)) in referrals.iter().zip(standings).enumerate() {
         if standing.eligible {
@@ -177,7 +186,7 @@ pub(crate) fn tiers(referrals: &[&Referral], standings: &[Standing], supposed: S
     }
     changes.sort_by_key(|change| change.at);
 
-    let mut tiers = Tiers { supposed, ..Tiers::default() };
+    let mut tiers = Tiers::default();
     let mut counted: Vec<Counted> = referrals.iter().map(|_| Counted::default()).collect();
     for instant in changes.chunk_by(|a, b| a.at == b.at) {
         for change in instant {

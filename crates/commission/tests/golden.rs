@@ -119,6 +119,7 @@ fn about_partner(statement: &Statement, words: &[&str]) -> Option<String> {
         ["payable"] => totals.payable,
         ["sum", kind] => of_kind(kind).map(|line| line.amount_minor).sum(),
         ["worth"] => statement.progress.volume.worth_minor_per_month,
+        ["platinum_worth"] => statement.progress.platinum.worth_minor_per_month,
         ["arr"] => statement.progress.platinum.arr_minor,
         ["tier"] => return Some(if statement.tier == Tier::Platinum { "platinum" } else { "standard" }.to_owned()),
         ["lines"] => return Some(statement.lines.len().to_string()),

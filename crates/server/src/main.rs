@@ -1,6 +1,7 @@
 //! `aikit-partners-server`: the Referral API on SQLite with the web dashboard, and the operator's commands.
 
 mod config;
+mod forecast;
 mod host;
 mod journal;
 mod mail;
@@ -39,6 +40,8 @@ enum Command {
     Statements(statements::Statements),
     /// Say what differs between the statements of two instants, journals or terms, line by line, and why.
     Diff(statements::Diff),
+    /// Compute what the coming months bring a partner, if they go as supposed.
+    Forecast(forecast::Options),
     /// Write the stored facts as a journal, and the terms beside it.
     Journal(journal::Journal),
     /// Keys of programs.
@@ -117,6 +120,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Payouts { command } => payouts::run(command).await,
         Command::Statements(options) => statements::run(&options),
         Command::Diff(options) => statements::run_diff(&options),
+        Command::Forecast(options) => forecast::run(&options),
         Command::Journal(options) => journal::run(options).await,
         Command::Key { command: Key::Issue { data, kind, label } } => {
             let app = serve::offline_app(&data)?;

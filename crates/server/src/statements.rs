@@ -4,9 +4,9 @@
 //! then compute and render a block of partners at a time; blocks are written in the order of partners.
 
 mod diff;
-mod page;
+pub(crate) mod page;
 mod reading;
-mod sheet;
+pub(crate) mod sheet;
 
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
@@ -68,19 +68,15 @@ pub(crate) fn run(options: &Statements) -> anyhow::Result<()> {
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 fn write_statements(options: &Statements) -> anyhow::Result<()> {
     let as_of = parse_time(&options.as_of).map_err(|message| anyhow!("--as-of {message}"))?;
-    let terms = match &options.terms {
-        None => TermsBook::default_book(),
-        Some(path) => read_terms(path).with_context(|| path.display().to_string())?,
-    };
-    let is_stdin = options.journal == Path::new("-");
-    let name = if is_stdin { "standard input".to_owned() } else { options.journal.display().to_string() };
-    let journal = read_journal((!is_stdin).then_some(&options.journal)).with_context(|| name.clone())?;
+    let terms = read_terms_or_default(options.terms.as_deref())?;
+    let name = source_name(&options.journal);
+    let journal = read_journal(&options.journal).with_context(|| name.clone())?;
     let program = Program::of_journal(&journal, &terms, as_of);
     let everybody = options.partner.is_none();
     let wanted = match &options.partner {
@@ -200,13 +196,31 @@ fn blocks_in_order<T: Send>(
     })
 }
 
+/// The terms of a file, or the program's default terms.
+pub(crate) fn read_terms_or_default(path: Option<&Path>) -> anyhow::Result<TermsBook> {
+    path.map_or_else(
+        || Ok(TermsBook::default_book()),
+        |path| read_terms(path).with_context(|| path.display().to_string()),
+    )
+}
+
 fn read_terms(path: &Path) -> anyhow::Result<TermsBook> {
     refuse_folder(path)?;
     Ok(TermsBook::from_toml(&fs::read_to_string(path)?)?)
 }
 
-/// Reads the journal from a file, or from standard input. Says how far it is where somebody watches.
-fn read_journal(path: Option<&PathBuf>) -> anyhow::Result<Journal> {
+/// What a journal is called in an error.
+pub(crate) fn source_name(path: &Path) -> String {
+    if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Reads the journal from a file, or from standard input when it is called `-`. Says how far it is where somebody
+/// watches.
+pub(crate) fn read_journal(path: &Path) -> anyhow::Result<Journal> {
     let watched = io::stderr().is_terminal();
     let read = AtomicUsize::new(0);
     let tell = |lines: usize| {
@@ -216,8 +230,8 @@ fn read_journal(path: Option<&PathBuf>) -> anyhow::Result<Journal> {
         }
     };
     let journal = match path {
-        None => reading::read_stream(io::stdin().lock(), tell),
-        Some(path) => {
+        _ if is_stdin(path) => reading::read_stream(io::stdin().lock(), tell),
+        path => {
             refuse_folder(path)?;
             reading::read_file(path, tell)
         }

@@ -7,11 +7,11 @@ use anyhow::{Context as _, anyhow, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, ValueEnum};
 use commission::{
-    Comparison, Difference, Fact, Line, LineStatus, Side, StatementDiff, Summary, TermsBook, Tier, Totals,
+    Comparison, Difference, Fact, Line, LineStatus, Side, StatementDiff, Summary, Tier, Totals,
     format_minor, parse_time,
 };
 
-use super::{BUFFER, is_broken_pipe, page, read_journal, read_terms, sheet};
+use super::{BUFFER, is_broken_pipe, page, read_journal, read_terms_or_default, sheet, source_name};
 
 /// Options of `diff`.
 #[derive(Args)]
@@ -66,8 +66,8 @@ fn write_differences(options: &Diff) -> anyhow::Result<()> {
     if options.journal == stdin && options.before_journal.as_deref() == Some(stdin) {
         bail!("standard input can be one of the journals, not both; name a file for the other");
     }
-    let terms = book(options.terms.as_deref())?.unwrap_or_else(TermsBook::default_book);
-    let before_terms = book(options.before_terms.as_deref())?;
+    let terms = read_terms_or_default(options.terms.as_deref())?;
+    let before_terms = options.before_terms.as_deref().map(|path| read_terms_or_default(Some(path))).transpose()?;
     let facts = facts(&options.journal)?;
     let before_facts = options.before_journal.as_deref().map(self::facts).transpose()?;
     let before = Side {
@@ -115,14 +115,8 @@ fn write_differences(options: &Diff) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn book(path: Option<&Path>) -> anyhow::Result<Option<TermsBook>> {
-    path.map(|path| read_terms(path).with_context(|| path.display().to_string())).transpose()
-}
-
 fn facts(path: &Path) -> anyhow::Result<Vec<Fact>> {
-    let is_stdin = path == Path::new("-");
-    let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-    Ok(read_journal((!is_stdin).then(|| path.to_owned()).as_ref()).context(name)?.into_facts())
+    Ok(read_journal(path).with_context(|| source_name(path))?.into_facts())
 }
 
 /// Whether anything differs but the instant.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Timelike as _, Utc};
 use commission::{Excess, Line, LineKind, Statement, Tier, Totals, Unmatched, format_minor};
 
 /// Columns of a page. A longer sentence is wrapped.
-pub(super) const WIDTH: usize = 120;
+pub(crate) const WIDTH: usize = 120;
 /// A reason is never squeezed into fewer columns than this, whatever stands before it.
 const LEAST_WHY: usize = 40;
 /// A longer client id is shortened in its column; the reason has all of it.
@@ -89,7 +89,7 @@ fn unmatched(fact: &Unmatched) -> String {
 }
 
 /// An instant such as `1 Nov 2026, 00:00 UTC`, with as many digits as it has.
-pub(super) fn instant(at: DateTime<Utc>) -> String {
+pub(crate) fn instant(at: DateTime<Utc>) -> String {
     let clock = match (at.second(), at.nanosecond()) {
         (0, 0) => "%H:%M",
         (_, 0) => "%H:%M:%S",
@@ -103,7 +103,7 @@ pub(super) fn day(at: DateTime<Utc>) -> String {
 }
 
 /// One line of text, whatever it quotes: control characters are written out and what is very long is cut.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let text = printable(text);
     match text.char_indices().nth(MOST_ERROR) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -112,7 +112,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// What would move a terminal's cursor, or turn the direction of writing, is written out.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
         let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -125,12 +125,18 @@ pub(super) fn printable(text: &str) -> String {
     safe
 }
 
-pub(super) fn push(page: &mut String, line: &str) {
+/// Adds a line.
+pub(crate) fn push(page: &mut String, line: &str) {
     page.push_str(line.trim_end_matches(' '));
     page.push('\n');
 }
 
-pub(super) fn kind(kind: LineKind) -> &'static str {
+/// Adds sentences, over as many lines as they need.
+pub(crate) fn push_wrapped(page: &mut String, text: &str) {
+    wrapped(text, WIDTH).iter().for_each(|line| push(page, line));
+}
+
+pub(crate) fn kind(kind: LineKind) -> &'static str {
     match kind {
         LineKind::FirstYear => "first year",
         LineKind::Recurring => "recurring",

@@ -40,7 +40,8 @@ pub(super) fn rows(into: &mut Vec<u8>, statement: &Statement) -> csv::Result<()>
     Ok(writer.flush()?)
 }
 
-pub(super) fn writer(into: &mut Vec<u8>) -> Writer<&mut Vec<u8>> {
+/// Writes rows as RFC 4180 has them.
+pub(crate) fn writer(into: &mut Vec<u8>) -> Writer<&mut Vec<u8>> {
     WriterBuilder::new().terminator(Terminator::CRLF).from_writer(into)
 }
 
@@ -68,13 +69,13 @@ fn cells<'a>(partner: &'a str, line: &'a Line) -> [String; COLUMNS.len()] {
 }
 
 /// An amount such as `-1234.50`.
-pub(super) fn decimal(amount_minor: i64) -> String {
+pub(crate) fn decimal(amount_minor: i64) -> String {
     let magnitude = amount_minor.unsigned_abs();
     format!("{}{}.{:02}", if amount_minor < 0 { "-" } else { "" }, magnitude / 100, magnitude % 100)
 }
 
 /// A text that a spreadsheet would take for a formula gets an apostrophe before it. A plain number is none.
-pub(super) fn guarded(text: &str) -> Cow<'_, str> {
+pub(crate) fn guarded(text: &str) -> Cow<'_, str> {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     if is_formula && !is_plain_number(text) { format!("'{text}").into() } else { text.into() }
 }

@@ -743,7 +743,12 @@ arr_minor: number,
 /**
  * How much is needed.
  */
-arr_minor_needed: number, };
+arr_minor_needed: number, 
+/**
+ * What the platinum rates are or would be worth a month, in minor units, on the live subscriptions of eligible
+ * referrals: on top of the standard rates and of the volume bonuses that they replace.
+ */
+worth_minor_per_month: number, };
 
 /**
  * Why a line is void, forfeited or held.
