@@ -242,6 +242,7 @@ impl<'a> Walk<'a> {
                 source: Some(campaign.source.to_owned()),
                 medium: Some(campaign.medium.to_owned()),
                 campaign: Some(campaign.name.to_lowercase().replace(' ', "-")),
+                ..Utm::default()
             },
         };
         let link: Link = self.api.call(Some(&owner), "create_link", &form).await?;

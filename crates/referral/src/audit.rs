@@ -4,7 +4,7 @@
 //! guard on the chain's end: either both are written or neither, and two writers cannot fork the chain.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use wire::{Account, AuditEntry, AuditHead, AuditPage};
 
 use crate::auth::{Staff, role_name};
 use crate::db::{DbError, Rows, Stmt, guard};
-use crate::error::ApiError;
+use crate::error::{ApiError, Params};
 use crate::tokens::{at, ms};
 use crate::{App, sql};
 
@@ -237,7 +237,7 @@ pub(crate) struct Asked {
 pub(crate) async fn list(
     _: Staff,
     State(app): State<App>,
-    Query(asked): Query<Asked>,
+    Params(asked): Params<Asked>,
 ) -> Result<Json<AuditPage>, ApiError> {
     let rows: Vec<Row> = app
         .db

@@ -50,6 +50,9 @@ pub(crate) struct Finance(pub Account);
 /// Finance with a sign-in that is at most five minutes old.
 pub(crate) struct FreshFinance(pub Account);
 
+/// AIKit's partner team with a sign-in that is at most five minutes old: decides about partners and referrals.
+pub(crate) struct Reviewer(pub Account);
+
 /// AIKit's backend.
 pub(crate) struct ServerKey;
 
@@ -151,6 +154,19 @@ impl FromRequestParts<App> for FreshFinance {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let Finance(account) = Finance::from_request_parts(parts, app).await?;
         if app.host.now() - account.auth_at > FRESH { Err(step_up()) } else { Ok(FreshFinance(account)) }
+    }
+}
+
+impl FromRequestParts<App> for Reviewer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Signed(account) = Signed::from_request_parts(parts, app).await?;
+        match account.role {
+            Role::Staff if app.host.now() - account.auth_at > FRESH => Err(step_up()),
+            Role::Staff => Ok(Reviewer(account)),
+            _ => Err(forbidden("Only AIKit's partner team (the role staff) decides about partners and referrals.")),
+        }
     }
 }
 

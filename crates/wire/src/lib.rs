@@ -12,6 +12,7 @@ mod finance;
 mod intake;
 mod partner;
 mod session;
+mod staff;
 
 pub use audit::*;
 pub use calls::{CALLS, Call, Method, Nothing, typescript};
@@ -20,6 +21,7 @@ pub use finance::*;
 pub use intake::*;
 pub use partner::*;
 pub use session::*;
+pub use staff::*;
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;

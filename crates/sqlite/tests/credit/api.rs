@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::BodyExt as _;
 use referral::db::{BoxFut, Db as _, Stmt};
 use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
@@ -19,6 +20,16 @@ use sqlite::{Profile, Sqlite};
 use tower::ServiceExt as _;
 use url::Url;
 use wire::Role;
+
+/// A browser's name for itself.
+const PERSON: &str = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0";
+
+/// A visitor's cookies.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Browser {
+    pub(crate) code: Option<String>,
+    pub(crate) click: Option<String>,
+}
 
 /// Randomness that is the same in every run, and a clock that the test moves.
 struct TestHost {
@@ -125,6 +136,7 @@ impl Api {
         let config = Config {
             public_url: Url::parse("https://partners.aikit.example/").unwrap(),
             site: Url::parse("https://aikit.example/").unwrap(),
+            more_sites: vec![Url::parse("https://docs.aikit.example/").unwrap()],
             cookie_domain: Some("aikit.example".into()),
             cookie_http_only: true,
             terms: referral::default_terms().unwrap(),
@@ -181,6 +193,62 @@ impl Api {
             .header(header::AUTHORIZATION, format!("Bearer {bearer}"))
             .header(header::CONTENT_TYPE, "application/json");
         self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    /// A person's browser goes to an address of ours and keeps the cookies.
+    pub(crate) async fn visit(&self, path: &str, browser: &mut Browser) -> Answer {
+        self.visit_as(path, browser, &[("user-agent", PERSON)]).await
+    }
+
+    pub(crate) async fn visit_as(&self, path: &str, browser: &mut Browser, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let (Some(code), Some(click)) = (&browser.code, &browser.click) {
+            request = request.header(header::COOKIE, format!("ref={code}; ref_click={click}"));
+        }
+        let answer = self.send(request.body(Body::empty()).unwrap()).await;
+        if let (Some(code), Some(click)) = (answer.cookie("ref"), answer.cookie("ref_click")) {
+            *browser = Browser { code: Some(code), click: Some(click) };
+        }
+        answer
+    }
+
+    /// AIKit's backend reports a sign-up of `customer`, whose address is at `{customer}.example` and whose Stripe customer
+    /// is `cus_{customer}`.
+    pub(crate) async fn sign_up(&self, key: &str, customer: &str, browser: &Browser) -> Value {
+        let form = json!({"customer_id": customer, "email": format!("it@{customer}.example"), "ref": browser.code,
+            "click_id": browser.click, "stripe_customer_id": format!("cus_{customer}")});
+        self.post(key, "/v1/signups", form).await.ok()
+    }
+
+    /// Stripe tells something, properly signed.
+    pub(crate) async fn stripe(&self, kind: &str, object: Value) {
+        let (id, t) = (self.drawn("evt"), self.now().timestamp());
+        let event =
+            json!({"id": id, "type": kind, "created": t, "livemode": false, "data": {"object": object}}).to_string();
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"whsec_account").unwrap();
+        mac.update(format!("{t}.{event}").as_bytes());
+        let signature = format!("t={t},v1={}", hex::encode(mac.finalize().into_bytes()));
+        let request = Request::post("/v1/webhooks/stripe/account").header("stripe-signature", signature);
+        self.send(request.body(Body::from(event)).unwrap()).await.ok();
+    }
+
+    /// The customer subscribes at $500 a month and pays the first invoice.
+    pub(crate) async fn pays(&self, customer: &str) {
+        let (now, cus) = (self.now().timestamp(), format!("cus_{customer}"));
+        let price = json!({"unit_amount": 50_000, "recurring": {"interval": "month"}});
+        let subscription = json!({"id": format!("sub_{customer}"), "customer": cus, "start_date": now, "items": {"data": [{"price": price, "quantity": 1}]}});
+        self.stripe("customer.subscription.created", subscription).await;
+        let line = json!({"amount": 50_000, "parent": {"type": "subscription_item_details"}, "period": {"start": now, "end": now + 2_592_000}});
+        let invoice = json!({"id": self.drawn("in"), "customer": cus, "currency": "usd", "amount_paid": 50_000, "total": 50_000,
+            "parent": {"subscription_details": {"subscription": format!("sub_{customer}")}}, "lines": {"data": [line]}});
+        self.stripe("invoice.paid", invoice).await;
+    }
+
+    fn drawn(&self, prefix: &str) -> String {
+        format!("{prefix}_{}", self.host.drawn.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Signs in by e-mail code; answers the access token.

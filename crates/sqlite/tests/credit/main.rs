@@ -3,4 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "What fails here fails the test.")]
 
 mod api;
+mod attribution;
 mod audit;
+mod hostile;
+mod staff;
