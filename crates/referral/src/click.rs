@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
@@ -134,11 +135,12 @@ async fn link_of(app: &App, id: &str, partner: Option<&str>) -> Result<Option<Li
 /// Redirects to the link's page, or the site's home page; an unknown code gets no cookie.
 pub(crate) async fn follow(
     State(app): State<App>,
-    Path(given): Path<String>,
+    given: Result<Path<String>, PathRejection>,
     Query(query): Query<BTreeMap<String, String>>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let given = given.map(|Path(given)| given).unwrap_or_default();
     let by_itself = read_uuid(given.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()));
     let (partner, link, known) = match by_itself {
         Some(id) => match link_of(&app, &id, None).await? {

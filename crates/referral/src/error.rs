@@ -1,7 +1,7 @@
 //! Refusals and faults, as the caller reads them.
 
 use axum::Json;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -102,6 +102,18 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
                 rejection.body_text().trim_end_matches('.')
             ))),
         }
+    }
+}
+
+/// A part of the path. What is not text is the name of nothing.
+pub(crate) struct Segment(pub String);
+
+impl FromRequestParts<App> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let found = Path::<String>::from_request_parts(parts, app).await;
+        found.map(|Path(text)| Segment(text)).map_err(|_| not_found("There is nothing of this name."))
     }
 }
 

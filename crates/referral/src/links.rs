@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use url::Url;
@@ -13,7 +13,7 @@ pub(crate) use utm::Utm;
 
 use crate::App;
 use crate::auth::Partner;
-use crate::error::{ApiError, Body, Params, conflict, invalid, not_found};
+use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found};
 use crate::ports::Config;
 use crate::sql;
 use crate::tokens::{at, ms, read_uuid};
@@ -253,7 +253,7 @@ pub(crate) async fn create(
 pub(crate) async fn update(
     State(app): State<App>,
     partner: Partner,
-    Path(link): Path<String>,
+    Segment(link): Segment,
     Body(given): Body<UpdateLink>,
 ) -> Result<Json<Link>, ApiError> {
     let campaign = given.campaign.as_deref().map(read_campaign).transpose()?;

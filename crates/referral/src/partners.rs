@@ -1,7 +1,7 @@
 //! Partners as AIKit's own people see them, and what they decide about one: suspend, reinstate, adjust, its promotion codes.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
 use commission::{Fact, FactBody, format_minor};
@@ -12,7 +12,7 @@ use wire::{Account, Adjust, Because, PartnerPage, PartnerRow, PartnerStanding, P
 use crate::audit::{self, Entry};
 use crate::auth::{Reviewer, Staff};
 use crate::db::{DbError, Rows, guard};
-use crate::error::{ApiError, Body, Params, conflict, invalid, not_found, read_reason};
+use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found, read_reason};
 use crate::run_decide::{Standing, Verdict, in_words};
 use crate::tokens::{at, read_partner_code, read_uuid};
 use crate::{App, inbox, journal, promotion, sql};
@@ -116,7 +116,7 @@ pub(crate) async fn list(
 pub(crate) async fn one(
     _: Staff,
     State(app): State<App>,
-    Path(code): Path<String>,
+    Segment(code): Segment,
 ) -> Result<Json<PartnerStanding>, ApiError> {
     standing(&app, &code).await.map(Json)
 }
@@ -184,7 +184,7 @@ impl Decisions {
 pub(crate) async fn suspend(
     Reviewer(account): Reviewer,
     State(app): State<App>,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     Body(given): Body<Because>,
 ) -> Result<Json<PartnerStanding>, ApiError> {
     set_suspended(&app, account, &code, true, &given.reason).await
@@ -194,7 +194,7 @@ pub(crate) async fn suspend(
 pub(crate) async fn reinstate(
     Reviewer(account): Reviewer,
     State(app): State<App>,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     Body(given): Body<Because>,
 ) -> Result<Json<PartnerStanding>, ApiError> {
     set_suspended(&app, account, &code, false, &given.reason).await
@@ -245,7 +245,7 @@ async fn set_suspended(
 pub(crate) async fn adjust(
     Reviewer(account): Reviewer,
     State(app): State<App>,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     Body(given): Body<Adjust>,
 ) -> Result<(StatusCode, Json<PartnerStanding>), ApiError> {
     known(&app, &code).await?;
@@ -280,7 +280,7 @@ pub(crate) async fn adjust(
 pub(crate) async fn add_promotion_code(
     Reviewer(account): Reviewer,
     State(app): State<App>,
-    Path(partner): Path<String>,
+    Segment(partner): Segment,
     Body(given): Body<PromotionCode>,
 ) -> Result<(StatusCode, Json<PartnerStanding>), ApiError> {
     known(&app, &partner).await?;

@@ -1,7 +1,7 @@
 //! Referrals as AIKit's partner team sees them: the review queue with its evidence, and whom a client is credited to.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use commission::{Decision, Fact, FactBody, Flag, LineStatus, ReferralState, Statement};
@@ -13,7 +13,7 @@ use crate::attribution::{Rule, Source, Touch};
 use crate::audit::{self, Entry};
 use crate::auth::{Reviewer, Staff};
 use crate::db::guard;
-use crate::error::{ApiError, Body, Params, conflict, invalid, not_found, read_reason};
+use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found, read_reason};
 use crate::partners::Decisions;
 use crate::run_decide::month;
 use crate::signup::{Credit, keep_touches, known_partner};
@@ -56,7 +56,7 @@ pub(crate) async fn list(
 pub(crate) async fn one(
     _: Staff,
     State(app): State<App>,
-    Path(referral): Path<String>,
+    Segment(referral): Segment,
 ) -> Result<Json<Review>, ApiError> {
     review(&app, &referral).await.map(Json)
 }
@@ -173,7 +173,7 @@ fn in_words(flag: Flag, referral: &ReferralState, statement: &Statement, website
 pub(crate) async fn clear(
     Reviewer(account): Reviewer,
     State(app): State<App>,
-    Path(referral): Path<String>,
+    Segment(referral): Segment,
     Body(given): Body<Because>,
 ) -> Result<Json<Review>, ApiError> {
     settle(&app, account, &referral, Decision::Cleared, &given.reason).await
@@ -183,7 +183,7 @@ pub(crate) async fn clear(
 pub(crate) async fn reject(
     Reviewer(account): Reviewer,
     State(app): State<App>,
-    Path(referral): Path<String>,
+    Segment(referral): Segment,
     Body(given): Body<Because>,
 ) -> Result<Json<Review>, ApiError> {
     settle(&app, account, &referral, Decision::Rejected, &given.reason).await
@@ -256,7 +256,7 @@ async fn named(app: &App, given: &str) -> Result<String, ApiError> {
 pub(crate) async fn move_referral(
     Reviewer(account): Reviewer,
     State(app): State<App>,
-    Path(referral): Path<String>,
+    Segment(referral): Segment,
     Body(given): Body<MoveReferral>,
 ) -> Result<Json<Review>, ApiError> {
     let (from, reason) = (owner(&app, &referral).await?, read_reason(&given.reason)?);

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::json;
-use wire::{Role, Slug};
+use wire::{Role, SetSlug, Slug};
 
 use crate::audit::{self, Entry};
 use crate::auth::{Partner, Signed};
@@ -85,12 +85,13 @@ pub(crate) async fn set(
     partner: Partner,
     Signed(account): Signed,
     State(app): State<App>,
-    Body(given): Body<Slug>,
+    Body(given): Body<SetSlug>,
 ) -> Result<Json<Slug>, ApiError> {
     if partner.role != Role::Owner {
         return Err(forbidden("Only the owner of the agency chooses the name in its links."));
     }
-    let slug = given.slug.as_deref().filter(|s| !s.trim().is_empty()).map(read).transpose().map_err(invalid)?;
+    let wanted = Some(given.slug.as_str()).filter(|s| !s.trim().is_empty());
+    let slug = wanted.map(read).transpose().map_err(invalid)?;
     let before = of(&app, &partner.code).await?;
     if before == slug {
         return Ok(Json(Slug { slug }));

@@ -168,9 +168,16 @@ pub struct UpdateLink {
     pub archived: Option<bool>,
 }
 
-/// `GET` and `POST /v1/slug`: the agency's own name in its links.
+/// `GET /v1/slug`: the agency's own name in its links.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Slug {
-    /// 3 to 40 letters, digits and single hyphens; `null` for none.
+    /// The name; `null` for none.
     pub slug: Option<String>,
+}
+
+/// `POST /v1/slug`: choose it, change it, or give it up.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct SetSlug {
+    /// 3 to 40 letters, digits and single hyphens; empty to give it up.
+    pub slug: String,
 }

@@ -239,7 +239,7 @@ async fn a_slug_is_its_owners_and_nobody_elses() {
         assert_eq!(api.visit(&format!("/r/{slug}"), &mut Browser::default()).await.cookie("ref"), Some(code.clone()));
     }
     set(&owner, json!("halcyon")).await.ok();
-    set(&owner, Value::Null).await.ok();
+    set(&owner, json!("")).await.ok();
     assert_eq!(api.get(&owner, "/v1/slug").await.ok()["slug"], Value::Null);
     let audit = api.rows("SELECT before, after FROM audit WHERE action = 'partner.slug_set' ORDER BY n").await;
     assert_eq!(audit.as_array().unwrap().len(), 4);

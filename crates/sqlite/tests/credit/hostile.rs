@@ -116,13 +116,22 @@ async fn hostile_headers_and_addresses_get_an_answer() {
     let code = api.join("halcyon.example").await;
     let long = "x".repeat(60_000);
     let cookies = [
-        "ref", "ref=", "=;=;=", "ref_click=", "ref_click=x", "ref=../..; ref_click=' OR 1=1", &format!("ref_click={long}"),
-        &format!("ref_click={UUID}"), "ref_click=0197B3C2-7B60-7C3E-9A54-2F1F0C8D7E11; ref_click=x", "\u{e9}=\u{e9}",
+        "ref",
+        "ref=",
+        "=;=;=",
+        "ref_click=",
+        "ref_click=x",
+        "ref=../..; ref_click=' OR 1=1",
+        &format!("ref_click={long}"),
+        &format!("ref_click={UUID}"),
+        "ref_click=0197B3C2-7B60-7C3E-9A54-2F1F0C8D7E11; ref_click=x",
+        "\u{e9}=\u{e9}",
     ];
     for cookie in cookies {
         for path in [format!("/r/{code}"), format!("/pixel.gif?ref={code}")] {
             let mut browser = Browser::default();
-            let answer = api.visit_as(&path, &mut browser, &[("user-agent", "Firefox/140.0"), ("cookie", cookie)]).await;
+            let answer =
+                api.visit_as(&path, &mut browser, &[("user-agent", "Firefox/140.0"), ("cookie", cookie)]).await;
             assert_eq!(answer.cookie("ref"), Some(code.clone()), "{path} {}", &cookie[..cookie.len().min(60)]);
         }
     }
@@ -130,13 +139,25 @@ async fn hostile_headers_and_addresses_get_an_answer() {
         let answer = api.visit_as(&format!("/r/{code}"), &mut Browser::default(), &[("user-agent", agent)]).await;
         assert_eq!(answer.status.as_u16(), 302);
     }
-    let bytes = Request::get(format!("/r/{code}")).header(header::USER_AGENT, b"\xff\xfe".as_slice()).header(header::COOKIE, b"ref=\xff".as_slice());
+    let bytes = Request::get(format!("/r/{code}"))
+        .header(header::USER_AGENT, b"\xff\xfe".as_slice())
+        .header(header::COOKIE, b"ref=\xff".as_slice());
     assert_eq!(api.send(bytes.body(Body::empty()).unwrap()).await.status.as_u16(), 302);
     // Addresses that are none, or huge: the home page, or a plain no.
     let huge = format!("/r/{code}?{}", (0..5_000).map(|n| format!("k{n}=v&")).collect::<String>());
-    for path in [huge, format!("/r/{long}"), format!("/r/{code}?to=%ff%fe"), "/r/%ff".into(), "/r/%00".into(), "/r/".into(), format!("/r/{code}/x"),
-        "/pixel.gif".into(), "/pixel.gif?ref=%ff&ref=2".into(), format!("/pixel.gif?ref={long}"), "/r/%2e%2e%2f".into()]
-    {
+    for path in [
+        huge,
+        format!("/r/{long}"),
+        format!("/r/{code}?to=%ff%fe"),
+        "/r/%ff".into(),
+        "/r/%00".into(),
+        "/r/".into(),
+        format!("/r/{code}/x"),
+        "/pixel.gif".into(),
+        "/pixel.gif?ref=%ff&ref=2".into(),
+        format!("/pixel.gif?ref={long}"),
+        "/r/%2e%2e%2f".into(),
+    ] {
         let answer = api.visit(&path, &mut Browser::default()).await;
         let status = answer.status.as_u16();
         assert!(matches!(status, 200 | 302 | 404), "{status} {}", &path[..path.len().min(60)]);
@@ -172,9 +193,20 @@ async fn malformed_bodies_are_told_what_is_wrong() {
     let deep = "[".repeat(10_000);
     for (token, path) in &endpoints {
         let bodies = [
-            "", "{", "null", "[]", "\"x\"", "1e999", "{\"reason\": 1}", "{\"reason\": null, \"id\": {}}", "\u{feff}{}", &deep,
-            "{\"reason\":\"\\ud800\"}", "{\"amount_minor\": 1.5, \"id\": \"x\", \"reason\": \"x\"}",
-            "{\"amount_minor\": 99999999999999999999, \"id\": \"x\", \"reason\": \"x\"}", "{\"slug\": 5, \"campaign\": [], \"customer_id\": true}",
+            "",
+            "{",
+            "null",
+            "[]",
+            "\"x\"",
+            "1e999",
+            "{\"reason\": 1}",
+            "{\"reason\": null, \"id\": {}}",
+            "\u{feff}{}",
+            &deep,
+            "{\"reason\":\"\\ud800\"}",
+            "{\"amount_minor\": 1.5, \"id\": \"x\", \"reason\": \"\"}",
+            "{\"amount_minor\": 99999999999999999999, \"id\": \"x\", \"reason\": \"\"}",
+            "{\"slug\": 5, \"campaign\": [], \"customer_id\": true}",
         ];
         for body in bodies {
             let answer = api.raw(Method::POST, token, path, body.into()).await;
@@ -188,7 +220,12 @@ async fn malformed_bodies_are_told_what_is_wrong() {
         let untyped = Request::post(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
         assert_eq!(api.send(untyped.body(Body::from("{}")).unwrap()).await.refused().0, 400, "{path}");
     }
-    for query in ["/v1/partners?suspended=perhaps", "/v1/reviews?decided=2", "/v1/audit?before=x", "/v1/audit?before=99999999999999999999"] {
+    for query in [
+        "/v1/partners?suspended=perhaps",
+        "/v1/reviews?decided=2",
+        "/v1/audit?before=x",
+        "/v1/audit?before=99999999999999999999",
+    ] {
         assert_eq!(api.get(&staff, query).await.refused(), (400, "invalid".into()), "{query}");
     }
     assert_eq!(api.get(&owner, "/v1/links?archived=x").await.refused(), (400, "invalid".into()));
@@ -206,7 +243,9 @@ async fn sql_and_html_are_text_in_every_field() {
         let staff = api.colleague(Role::Staff).await;
         // As a name of something, it is the name of nothing.
         let segment = escaped(nasty);
-        for path in [format!("/v1/partners/{segment}"), format!("/v1/reviews/{segment}"), format!("/v1/clients/{segment}")] {
+        for path in
+            [format!("/v1/partners/{segment}"), format!("/v1/reviews/{segment}"), format!("/v1/clients/{segment}")]
+        {
             let token = if path.starts_with("/v1/clients") { &owner } else { &staff };
             assert_eq!(api.get(token, &path).await.refused(), (404, "not_found".into()), "{path}");
         }
@@ -217,7 +256,10 @@ async fn sql_and_html_are_text_in_every_field() {
         }
         for query in ["partners?q", "partners?after", "audit?subject"] {
             let found = api.get(&staff, &format!("/v1/{query}={segment}")).await.ok();
-            assert!(found["partners"].as_array().or(found["entries"].as_array()).unwrap().is_empty(), "{query} {nasty}");
+            assert!(
+                found["partners"].as_array().or(found["entries"].as_array()).unwrap().is_empty(),
+                "{query} {nasty}"
+            );
         }
         // As what somebody says, it is kept and given back as it was said.
         let id = format!("0197b3c2-7b60-7c3e-9a54-{n:012x}");
@@ -227,7 +269,10 @@ async fn sql_and_html_are_text_in_every_field() {
         let form = json!({"customer_id": nasty, "email": "it@client.example", "ref": nasty, "partner_code": nasty, "click_id": nasty,
             "stripe_customer_id": nasty});
         let signed_up = api.post(&key, "/v1/signups", form.clone()).await.ok();
-        assert_eq!((signed_up["referral_id"].clone(), api.post(&key, "/v1/signups", form).await.ok()), (Value::Null, signed_up));
+        assert_eq!(
+            (signed_up["referral_id"].clone(), api.post(&key, "/v1/signups", form).await.ok()),
+            (Value::Null, signed_up)
+        );
         let credit = json!({"customer_id": nasty, "partner": code, "reason": nasty});
         let review = api.post(&staff, "/v1/credits", credit).await.ok();
         assert_eq!(review["touches"][0]["given"], nasty);
@@ -240,7 +285,8 @@ async fn sql_and_html_are_text_in_every_field() {
         assert_eq!(entry["reason"], nasty);
         api.wait(TimeDelta::seconds(1));
     }
-    let told = api.rows("SELECT (SELECT count(*) FROM partner) AS partners, (SELECT count(*) FROM link) AS links").await;
+    let told =
+        api.rows("SELECT (SELECT count(*) FROM partner) AS partners, (SELECT count(*) FROM link) AS links").await;
     assert_eq!(told, json!([{"partners": 1, "links": NASTY.len()}]));
     referral::verify_audit(&api.app, None).await.unwrap();
 }
