@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use chrono::{DateTime, Utc};
 use wire::{
     ApproveRun, CreateLink, CurrentTerms, DraftRun, JoinPartner, Link, Role, Run, RunState, SealRun, SendRun, Session,
-    SignUp, Utm,
+    SetSlug, SignUp, Slug, Utm,
 };
 
 use crate::api::{Api, Browser};
@@ -234,6 +234,9 @@ impl<'a> Walk<'a> {
         let campaign = &agency.campaigns[place];
         let owner =
             self.sign_in(|person| person.role == Role::Owner && person.name == agency.name, agency.name).await?;
+        if let Some(slug) = agency.slug.filter(|_| place == 0) {
+            let _slug: Slug = self.api.call(Some(&owner), "set_slug", &SetSlug { slug: slug.to_owned() }).await?;
+        }
         let form = CreateLink {
             id: Dice::of(&format!("{} {}", agency.key, campaign.name)).uuid(),
             campaign: campaign.name.to_owned(),
@@ -242,6 +245,7 @@ impl<'a> Walk<'a> {
                 source: Some(campaign.source.to_owned()),
                 medium: Some(campaign.medium.to_owned()),
                 campaign: Some(campaign.name.to_lowercase().replace(' ', "-")),
+                ..Utm::default()
             },
         };
         let link: Link = self.api.call(Some(&owner), "create_link", &form).await?;

@@ -48,6 +48,8 @@ pub struct Agency {
     pub clicks_per_month: u32,
     /// Its campaigns.
     pub campaigns: &'static [Campaign],
+    /// Its own name in links, which it chooses with its first campaign.
+    pub slug: Option<&'static str>,
 }
 
 impl Agency {
@@ -182,25 +184,25 @@ const FOOTER: Campaign = campaign("Site footer", "/", "website", "footer");
 #[rustfmt::skip]
 pub const AGENCIES: &[Agency] = &[
     // Platinum by the subscriptions that it brought.
-    Agency { key: "bureau-meridian", name: "Bureau Meridian", country: "NL", owner: "femke", joined: Story(0, 3), account: Account::Finished, clicks_per_month: 12, campaigns: &[PROPOSALS, CASE_STUDY, TALK] },
+    Agency { key: "bureau-meridian", name: "Bureau Meridian", country: "NL", owner: "femke", joined: Story(0, 3), account: Account::Finished, clicks_per_month: 12, campaigns: &[PROPOSALS, CASE_STUDY, TALK], slug: Some("meridian") },
     // Reached the volume bonus once, and is on the way to it again.
-    Agency { key: "northlight-studio", name: "Northlight Studio", country: "US", owner: "dana", joined: Story(0, 8), account: Account::Finished, clicks_per_month: 10, campaigns: &[NEWSLETTER, CASE_STUDY] },
-    Agency { key: "otter-vale", name: "Otter & Vale Digital", country: "GB", owner: "imogen", joined: Story(0, 20), account: Account::Finished, clicks_per_month: 7, campaigns: &[FOOTER, NEWSLETTER] },
-    Agency { key: "cobalt-agentur", name: "Cobalt Agency GmbH", country: "DE", owner: "jonas", joined: Story(1, 5), account: Account::Finished, clicks_per_month: 6, campaigns: &[PROPOSALS] },
+    Agency { key: "northlight-studio", name: "Northlight Studio", country: "US", owner: "dana", joined: Story(0, 8), account: Account::Finished, clicks_per_month: 10, campaigns: &[NEWSLETTER, CASE_STUDY], slug: None },
+    Agency { key: "otter-vale", name: "Otter & Vale Digital", country: "GB", owner: "imogen", joined: Story(0, 20), account: Account::Finished, clicks_per_month: 7, campaigns: &[FOOTER, NEWSLETTER], slug: Some("otter-vale") },
+    Agency { key: "cobalt-agentur", name: "Cobalt Agency GmbH", country: "DE", owner: "jonas", joined: Story(1, 5), account: Account::Finished, clicks_per_month: 6, campaigns: &[PROPOSALS], slug: None },
     // Owes money: a large invoice was charged back after it had been paid out.
-    Agency { key: "studio-halcyon", name: "Studio Halcyon", country: "FR", owner: "camille", joined: Story(1, 14), account: Account::Finished, clicks_per_month: 4, campaigns: &[CASE_STUDY] },
+    Agency { key: "studio-halcyon", name: "Studio Halcyon", country: "FR", owner: "camille", joined: Story(1, 14), account: Account::Finished, clicks_per_month: 4, campaigns: &[CASE_STUDY], slug: None },
     // Has an open dispute.
-    Agency { key: "fathom-rowe", name: "Fathom & Rowe", country: "CA", owner: "priya", joined: Story(2, 3), account: Account::Finished, clicks_per_month: 6, campaigns: &[TALK, FOOTER] },
+    Agency { key: "fathom-rowe", name: "Fathom & Rowe", country: "CA", owner: "priya", joined: Story(2, 3), account: Account::Finished, clicks_per_month: 6, campaigns: &[TALK, FOOTER], slug: None },
     // Brought a dozen clients in one month, which a person has to look at.
-    Agency { key: "pixel-forge", name: "Pixel Forge", country: "US", owner: "marcus", joined: Story(3, 10), account: Account::Finished, clicks_per_month: 8, campaigns: &[campaign("Launch offer", "/pricing", "social", "post")] },
+    Agency { key: "pixel-forge", name: "Pixel Forge", country: "US", owner: "marcus", joined: Story(3, 10), account: Account::Finished, clicks_per_month: 8, campaigns: &[campaign("Launch offer", "/pricing", "social", "post")], slug: Some("pixel-forge") },
     // Referred itself.
-    Agency { key: "brightwater-labs", name: "Brightwater Labs", country: "PT", owner: "tess", joined: Story(3, 20), account: Account::Finished, clicks_per_month: 5, campaigns: &[NEWSLETTER] },
-    Agency { key: "kite-compass", name: "Kite & Compass", country: "IE", owner: "aoife", joined: Story(4, 6), account: Account::Finished, clicks_per_month: 5, campaigns: &[FOOTER] },
-    Agency { key: "atelier-rivage", name: "Atelier Rivage", country: "BE", owner: "lucas", joined: Story(4, 18), account: Account::Finished, clicks_per_month: 7, campaigns: &[PROPOSALS, NEWSLETTER] },
-    Agency { key: "lumen-collective", name: "Lumen Collective", country: "US", owner: "rosa", joined: Story(5, 11), account: Account::None, clicks_per_month: 4, campaigns: &[CASE_STUDY] },
-    Agency { key: "fieldnote-works", name: "Fieldnote Works", country: "ES", owner: "nuria", joined: Story(5, 25), account: Account::Unfinished, clicks_per_month: 3, campaigns: &[NEWSLETTER] },
+    Agency { key: "brightwater-labs", name: "Brightwater Labs", country: "PT", owner: "tess", joined: Story(3, 20), account: Account::Finished, clicks_per_month: 5, campaigns: &[NEWSLETTER], slug: None },
+    Agency { key: "kite-compass", name: "Kite & Compass", country: "IE", owner: "aoife", joined: Story(4, 6), account: Account::Finished, clicks_per_month: 5, campaigns: &[FOOTER], slug: None },
+    Agency { key: "atelier-rivage", name: "Atelier Rivage", country: "BE", owner: "lucas", joined: Story(4, 18), account: Account::Finished, clicks_per_month: 7, campaigns: &[PROPOSALS, NEWSLETTER], slug: None },
+    Agency { key: "lumen-collective", name: "Lumen Collective", country: "US", owner: "rosa", joined: Story(5, 11), account: Account::None, clicks_per_month: 4, campaigns: &[CASE_STUDY], slug: None },
+    Agency { key: "fieldnote-works", name: "Fieldnote Works", country: "ES", owner: "nuria", joined: Story(5, 25), account: Account::Unfinished, clicks_per_month: 3, campaigns: &[NEWSLETTER], slug: None },
     // Has only just joined.
-    Agency { key: "tamarind-digital", name: "Tamarind Digital", country: "SE", owner: "elin", joined: Ago(6), account: Account::None, clicks_per_month: 0, campaigns: &[] },
+    Agency { key: "tamarind-digital", name: "Tamarind Digital", country: "SE", owner: "elin", joined: Ago(6), account: Account::None, clicks_per_month: 0, campaigns: &[], slug: None },
 ];
 
 const fn client(agency: &'static str, signs_up: When, email: &'static str, price: Option<Price>) -> Client {

@@ -143,6 +143,21 @@ impl StripeSide {
         Ok(Subscription { id: id(&made)?, item: item.to_owned() })
     }
 
+    /// A coupon of ten percent and the promotion code that a client types for it; its metadata says whose it is.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn create_promotion_code(&self, code: &str, partner_code: &str) -> Result<String> {
+        let coupon = id(&self.post("coupons", &[("percent_off", "10"), ("duration", "forever")]).await?)?;
+        let form = [
+            ("promotion[type]", "coupon"),
+            ("promotion[coupon]", &coupon),
+            ("code", code),
+            ("metadata[partner_code]", partner_code),
+        ];
+        id(&self.post("promotion_codes", &form).await?)
+    }
+
     /// Moves a subscription to another price, from its next period on.
     ///
     /// # Errors

@@ -315,7 +315,8 @@ async fn an_approval_is_for_what_was_seen_by_who_just_proved_it() -> Result<()> 
     let send = json!({ "run": run, "run_hash": hash });
     let sends = (0..64).map(|_| api.call::<Run>(Some(&fresh), "send_run", &send));
     for sent in futures::future::join_all(sends).await {
-        ensure!(sent.is_ok() || refusal(sent).0 == ErrorCode::Conflict);
+        // Whoever came after the executor is told that there is nothing left to send, or to look again.
+        ensure!(sent.is_ok() || matches!(refusal(sent).0, ErrorCode::Conflict | ErrorCode::Changed));
     }
     for _ in 0..300 {
         if stage.run_of(&fresh, &run).await?.summary.state == RunState::Done {
@@ -325,6 +326,26 @@ async fn an_approval_is_for_what_was_seen_by_who_just_proved_it() -> Result<()> 
     }
     ensure!(stage.run_of(&fresh, &run).await?.summary.state == RunState::Done);
     ensure!(stage.transfers().await?.len() == 1, "sent once");
+
+    // Whoever decided is in the chain, which the operator checks beside the running API.
+    let audit: wire::AuditPage =
+        api.http().get(api.url("/v1/audit")).bearer_auth(&fresh.access_token).send().await?.json().await?;
+    let actions: Vec<&str> = audit.entries.iter().rev().map(|entry| entry.action.as_str()).collect();
+    ensure!(actions.ends_with(&["run.send_granted"]), "{actions:?}");
+    for action in ["key.issued", "person.added", "run.sealed", "run.approved"] {
+        ensure!(actions.contains(&action), "{action} is not in {actions:?}");
+    }
+    let program = product_tests::world::programs_folder()?.join("aikit-partners-server");
+    let verify = async |head: &str| {
+        let mut command = tokio::process::Command::new(&program);
+        command.args(["audit", "verify", "--head", head, "--data"]).arg(stage.folder.join("api")).output().await
+    };
+    let head = format!("{}:{}", audit.head.n, audit.head.hash);
+    let good = verify(&head).await?;
+    ensure!(good.status.success() && String::from_utf8_lossy(&good.stdout).trim() == head, "{good:?}");
+    let other = verify(&format!("{}:{}", audit.head.n, "0".repeat(64))).await?;
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    ensure!(other.status.code() == Some(2) && said.contains("not the one that was kept"), "{said}");
 
     // Agencies see their own and nothing of runs; somebody else's does not exist.
     let owner = stage.owner("Unconnected").await?;
@@ -451,6 +472,42 @@ async fn bad_input_gets_a_clear_answer_and_loses_nothing() -> Result<()> {
     stage.world.start_api().await?;
     let clients: Vec<Client> = api.call(Some(&owner), "clients", &Value::Null).await?;
     ensure!(clients.len() == 1 && clients[0].earned_minor == 10_000);
+    Ok(())
+}
+
+/// The client never clicked; it types the agency's code at the checkout, after the sign-up.
+#[tokio::test]
+async fn a_promotion_code_at_the_checkout_credits_its_agency() -> Result<()> {
+    let stage = Stage::set("coupon", "2026-01-05T10:00:00Z").await?;
+    let (api, stripe) = (&stage.api, stage.world.stripe());
+    let joined = stage.join("Northlight Studio", "northlight.example", true).await?;
+    let code = stripe.create_promotion_code("NORTH10", &joined.partner_code).await?;
+    let customer = stripe.create_customer("Fjord", "it@fjord.example").await?;
+    let form = SignUp {
+        customer_id: "fjord".into(),
+        email: "it@fjord.example".into(),
+        stripe_customer_id: Some(customer.clone()),
+        ..SignUp::default()
+    };
+    ensure!(api.sign_up(&form).await?.referral_id.is_none(), "nobody is credited yet");
+    let product = stripe.create_product("AIKit").await?;
+    let subscription = [
+        ("customer", customer.as_str()),
+        ("items[0][price_data][product]", &product),
+        ("items[0][price_data][currency]", "usd"),
+        ("items[0][price_data][unit_amount]", "50000"),
+        ("items[0][price_data][recurring][interval]", "month"),
+        ("discounts[0][promotion_code]", &code),
+    ];
+    stripe.post("subscriptions", &subscription).await?;
+    stage.clock("2026-01-05T10:05:00Z").await?;
+    let signed_up = api.sign_up(&form).await?;
+    ensure!(signed_up.partner_code.as_deref() == Some(joined.partner_code.as_str()), "{signed_up:?}");
+    let owner = stage.owner("Northlight Studio").await?;
+    let args = json!({ "referral": signed_up.referral_id });
+    let detail: ClientDetail = api.call(Some(&owner), "client", &args).await?;
+    // A fifth of what was collected: $500 less ten percent.
+    ensure!(detail.lines.len() == 1 && detail.lines[0].amount_minor == 9_000, "{:?}", detail.lines);
     Ok(())
 }
 

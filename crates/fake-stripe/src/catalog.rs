@@ -1,4 +1,4 @@
-//! Customers, products, prices, coupons and tax rates.
+//! Customers, products, prices, coupons with their promotion codes, and tax rates.
 
 use serde_json::{Value, json};
 
@@ -186,6 +186,26 @@ pub(crate) fn create_coupon(tx: &Tx<'_>, form: &Form) -> Result<Value, ApiError>
     tx.insert(&coupon)?;
     tx.emit("coupon.created", &coupon)?;
     Ok(coupon)
+}
+
+/// `POST /v1/promotion_codes`: what a client types for a coupon.
+pub(crate) fn create_promotion_code(tx: &Tx<'_>, form: &Form) -> Result<Value, ApiError> {
+    form.only(&["promotion", "code", "metadata", "active"])?;
+    let promotion = form.part("promotion")?;
+    promotion.only(&["type", "coupon"])?;
+    let coupon = tx.read_param("coupon", promotion.need("coupon")?, "promotion[coupon]")?;
+    let mut code = template("promotion_code", &tx.id("promo")?, tx.now);
+    set(
+        &mut code,
+        json!({
+            "code": form.need("code")?, "active": form.flag("active")?.unwrap_or(true),
+            "promotion": { "coupon": coupon["id"], "type": "coupon" },
+        }),
+    );
+    code["metadata"] = form.merge_metadata(&json!({}))?;
+    tx.insert(&code)?;
+    tx.emit("promotion_code.created", &code)?;
+    Ok(code)
 }
 
 /// `POST /v1/tax_rates`.

@@ -270,16 +270,24 @@ fn tax_rates(tx: &Tx<'_>, form: &Form) -> Result<Value, ApiError> {
     Ok(json!(rates?))
 }
 
-/// Makes the discounts that `discounts[n][coupon]` asks for, or keeps those that `[discount]` names.
+/// Makes the discounts that `discounts[n][coupon]` and `[promotion_code]` ask for, or keeps those that `[discount]` names.
 fn discounts(tx: &Tx<'_>, form: &Form, subscription: &Value) -> Result<Value, ApiError> {
     let mut ids = Vec::new();
     for part in form.parts("discounts")? {
-        part.only(&["coupon", "discount"])?;
+        part.only(&["coupon", "discount", "promotion_code"])?;
         if let Some(id) = part.text("discount")? {
             ids.push(tx.read_param("discount", id, "discounts")?["id"].clone());
             continue;
         }
-        let coupon = tx.read_param("coupon", part.need("coupon")?, "discounts[0][coupon]")?;
+        let promotion_code = match part.text("promotion_code")? {
+            Some(id) => Some(tx.read_param("promotion_code", id, "discounts[0][promotion_code]")?),
+            None => None,
+        };
+        let coupon = match &promotion_code {
+            Some(code) => text(code, "/promotion/coupon").to_owned(),
+            None => part.need("coupon")?.to_owned(),
+        };
+        let coupon = tx.read_param("coupon", &coupon, "discounts[0][coupon]")?;
         let mut discount = template("discount", &tx.id("di")?, tx.now);
         let end = match maybe_int(&coupon, "/duration_in_months") {
             Some(months) => Some(add_months(tx.now, months)?),
@@ -290,9 +298,11 @@ fn discounts(tx: &Tx<'_>, form: &Form, subscription: &Value) -> Result<Value, Ap
             json!({
                 "customer": subscription["customer"], "subscription": subscription["id"], "start": tx.now, "end": end,
                 "source": { "coupon": coupon["id"], "type": "coupon" },
+                "promotion_code": promotion_code.map(|code| code["id"].clone()),
             }),
         );
         tx.insert(&discount)?;
+        tx.emit("customer.discount.created", &discount)?;
         ids.push(discount["id"].clone());
     }
     Ok(json!(ids))

@@ -1,262 +1,214 @@
-//! To whom a sign-up is credited: last touch within thirty days, an explicit code being the latest touch.
+//! To whom a sign-up is credited: the latest touch within thirty days, whichever way it came. Pure.
 
-use axum::Json;
-use axum::extract::State;
-use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
-use commission::{Fact, FactBody};
-use serde::Deserialize;
-use wire::{SignUp, SignedUp};
 
-use crate::auth::{ServerKey, read_email};
-use crate::error::{ApiError, Body, invalid};
-use crate::tokens::{self, at, ms, read_partner_code, read_uuid};
-use crate::{App, db, inbox, journal, sql};
-
-/// From the click to the sign-up.
+/// From the touch to the sign-up.
 pub(crate) const WINDOW: TimeDelta = TimeDelta::days(30);
+
+/// How a touch came to be known. Of two touches at one instant the later kind in this list decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// The cookie or the `ref` parameter, as AIKit's backend says it.
+    Ref,
+    /// Our own record of a click.
+    Click,
+    /// The client redeemed a promotion code of the agency at Stripe.
+    PromotionCode,
+    /// The client named the agency; as late as the sign-up itself.
+    PartnerCode,
+    /// A person at AIKit said so, with a reason.
+    Staff,
+}
+
+impl Source {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Source::Ref => "ref",
+            Source::Click => "click",
+            Source::PromotionCode => "promotion_code",
+            Source::PartnerCode => "partner_code",
+            Source::Staff => "staff",
+        }
+    }
+}
 
 /// What decided a credit; kept as evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// The client named the agency.
     PartnerCode,
+    /// The client redeemed its promotion code.
+    PromotionCode,
     /// Our own record of the click.
     Click,
     /// The time of the click, as AIKit's backend says it.
     ClickedAt,
     /// The cookie's own age is trusted: it lives for thirty days.
     Cookie,
+    /// A person at AIKit.
+    Staff,
 }
 
 impl Rule {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Rule::PartnerCode => "partner_code",
+            Rule::PromotionCode => "promotion_code",
             Rule::Click => "click",
             Rule::ClickedAt => "clicked_at",
             Rule::Cookie => "cookie",
+            Rule::Staff => "staff",
         }
     }
 }
 
-/// A click as we recorded it.
-#[derive(Clone, Debug)]
-pub(crate) struct KnownClick {
+/// One thing that speaks for a partner, codes already read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Touch {
+    /// When; absent where only the cookie's own age speaks for it.
+    pub at: Option<DateTime<Utc>>,
+    pub source: Source,
     pub partner: String,
-    pub at: DateTime<Utc>,
+    /// Our record of it.
+    pub click: Option<String>,
+    /// The code or the reason as it was written.
+    pub given: Option<String>,
+    /// A person's. What programs fetch is evidence and decides nothing.
+    pub counts: bool,
 }
 
-/// What a sign-up says of its origin, codes already read.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Origin {
-    pub partner_code: Option<String>,
-    pub ref_code: Option<String>,
-    pub click: Option<KnownClick>,
-    pub clicked_at: Option<DateTime<Utc>>,
-}
-
-/// The partner to credit and why, or why nobody is.
-pub(crate) fn credit(origin: &Origin, signed_up_at: DateTime<Utc>) -> Result<(String, Rule), String> {
-    let within = |t: DateTime<Utc>| t <= signed_up_at && signed_up_at - t <= WINDOW;
-    let too_old = |t: DateTime<Utc>| {
-        if t > signed_up_at {
-            "the click was after the sign-up".to_string()
-        } else {
-            "the click was more than 30 days before".into()
+impl Touch {
+    /// Whether it is near enough to the sign-up. A promotion code is redeemed at the checkout, which may follow it.
+    fn is_within(&self, at: DateTime<Utc>, signed_up_at: DateTime<Utc>) -> bool {
+        let age = signed_up_at - at;
+        match self.source {
+            Source::PromotionCode => age.abs() <= WINDOW,
+            _ => age >= TimeDelta::zero() && age <= WINDOW,
         }
+    }
+
+    fn rule(&self) -> Rule {
+        match (self.source, self.at) {
+            (Source::Ref, None) => Rule::Cookie,
+            (Source::Ref, Some(_)) => Rule::ClickedAt,
+            (Source::Click, _) => Rule::Click,
+            (Source::PromotionCode, _) => Rule::PromotionCode,
+            (Source::PartnerCode, _) => Rule::PartnerCode,
+            (Source::Staff, _) => Rule::Staff,
+        }
+    }
+}
+
+/// Which of the touches decides, and by which rule; or why nobody is credited. The order of the touches is nothing.
+pub(crate) fn decide(touches: &[Touch], signed_up_at: DateTime<Utc>) -> Result<(usize, Rule), String> {
+    let counting = || touches.iter().enumerate().filter(|(_, t)| t.counts);
+    // What has a time is known better than what has none.
+    let timed = counting()
+        .filter(|(_, t)| t.at.is_some_and(|at| t.is_within(at, signed_up_at)))
+        .max_by_key(|(_, t)| (t.at, t.source, &t.partner, &t.click));
+    // A cookie whose click is known is as old as that click.
+    let is_past = |partner: &str| {
+        touches.iter().any(|t| t.partner == partner && t.at.is_some_and(|at| !t.is_within(at, signed_up_at)))
     };
-    if let Some(code) = &origin.partner_code {
-        return Ok((code.clone(), Rule::PartnerCode));
-    }
-    match (&origin.click, origin.clicked_at, &origin.ref_code) {
-        (Some(click), ..) if within(click.at) => Ok((click.partner.clone(), Rule::Click)),
-        (Some(click), ..) => Err(too_old(click.at)),
-        (None, Some(t), Some(code)) if within(t) => Ok((code.clone(), Rule::ClickedAt)),
-        (None, Some(t), Some(_)) => Err(too_old(t)),
-        (None, None, Some(code)) => Ok((code.clone(), Rule::Cookie)),
-        (None, _, None) => Err("it names no partner".into()),
-    }
-}
-
-/// `POST /v1/signups`: idempotent on the customer.
-pub(crate) async fn sign_up(
-    _: ServerKey,
-    State(app): State<App>,
-    Body(given): Body<SignUp>,
-) -> Result<(StatusCode, Json<SignedUp>), ApiError> {
-    if given.customer_id.trim().is_empty() || given.customer_id.len() > 200 {
-        return Err(invalid("customer_id must be AIKit's id of the customer, 1 to 200 characters."));
-    }
-    let email = read_email(&given.email)?;
-    let now = app.host.now();
-    let signed_up_at = given.signed_up_at.unwrap_or(now);
-    if signed_up_at > now + TimeDelta::minutes(5) {
-        return Err(invalid("signed_up_at lies in the future."));
-    }
-    if let Some(known) = recorded(&app, &given).await? {
-        return Ok((StatusCode::OK, Json(known)));
-    }
-    let origin = read_origin(&app, &given).await?;
-    let (referral, answer) = match credit(&origin, signed_up_at) {
-        Ok((partner, rule)) => {
-            let id = tokens::id(&*app.host, "r");
-            let answer = SignedUp { referral_id: Some(id.clone()), partner_code: Some(partner.clone()), reason: None };
-            (Some((id, partner, rule)), answer)
-        }
-        Err(reason) => (None, SignedUp { referral_id: None, partner_code: None, reason: Some(reason) }),
+    let untimed = || {
+        counting().filter(|(_, t)| t.at.is_none() && !is_past(&t.partner)).max_by_key(|(_, t)| (t.source, &t.partner))
     };
-    let mut batch = Vec::new();
-    if let Some((id, partner, rule)) = &referral {
-        let domain = email.split_once('@').map(|(_, domain)| domain.to_owned());
-        let body =
-            FactBody::ReferralCreated { referral: id.clone(), partner: partner.clone(), client_email_domain: domain };
-        batch.push(sql!(
-            "INSERT INTO referral (id, partner, email, signed_up_ms, click, rule) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            id,
-            partner,
-            &email,
-            ms(signed_up_at),
-            given.click_id.as_deref().and_then(read_uuid),
-            rule.name(),
-        ));
-        batch.push(journal::insert(&Fact { id: format!("referral_created:{id}"), at: signed_up_at, body })?);
+    if let Some((n, touch)) = timed.or_else(untimed) {
+        return Ok((n, touch.rule()));
     }
-    batch.push(sql!(
-        "INSERT INTO customer (id, stripe_customer, referral, reason, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-        &given.customer_id,
-        given.stripe_customer_id.as_deref().filter(|c| !c.is_empty()),
-        referral.as_ref().map(|(id, ..)| id.as_str()),
-        answer.reason.as_deref(),
-        ms(now),
-    ));
-    match app.db.batch(batch).await {
-        Ok(_) => {}
-        // Somebody else recorded the same customer meanwhile: theirs is the answer.
-        Err(db::DbError::Constraint(_)) => {
-            return match recorded(&app, &given).await? {
-                Some(known) => Ok((StatusCode::OK, Json(known))),
-                None => Err(crate::error::conflict(format!(
-                    "The Stripe customer {} belongs to another sign-up.",
-                    given.stripe_customer_id.unwrap_or_default()
-                ))),
-            };
-        }
-        Err(other) => return Err(other.into()),
+    Err(match (touches.is_empty(), counting().filter_map(|(_, t)| t.at).max()) {
+        (true, _) => "it names no partner",
+        (false, Some(at)) if at > signed_up_at => "the click was after the sign-up",
+        (false, Some(_)) => "the click was more than 30 days before",
+        (false, None) => "the click was a program's, not a person's",
     }
-    if let (Some((id, ..)), Some(stripe)) = (&referral, &given.stripe_customer_id) {
-        tracing::info!(referral = %id, "sign-up credited");
-        inbox::wake(&app, vec![format!("customer:{stripe}")]).await?;
-    }
-    let status = if referral.is_some() { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(answer)))
-}
-
-/// What was answered for this customer before. A Stripe customer that comes later is added.
-async fn recorded(app: &App, given: &SignUp) -> Result<Option<SignedUp>, ApiError> {
-    #[derive(Deserialize)]
-    struct Row {
-        referral: Option<String>,
-        partner: Option<String>,
-        reason: Option<String>,
-        stripe_customer: Option<String>,
-    }
-    let row: Option<Row> = app
-        .db
-        .query(sql!(
-            "SELECT c.referral, r.partner, c.reason, c.stripe_customer FROM customer c
-             LEFT JOIN referral r ON r.id = c.referral WHERE c.id = ?1",
-            &given.customer_id,
-        ))
-        .await?
-        .first()?;
-    let Some(row) = row else { return Ok(None) };
-    if let (None, Some(stripe)) = (&row.stripe_customer, given.stripe_customer_id.as_deref().filter(|c| !c.is_empty()))
-    {
-        let added = app
-            .db
-            .query(sql!(
-                "UPDATE customer SET stripe_customer = ?2 WHERE id = ?1 AND stripe_customer IS NULL",
-                &given.customer_id,
-                stripe
-            ))
-            .await?;
-        if added.changes == 1 {
-            inbox::wake(app, vec![format!("customer:{stripe}")]).await?;
-        }
-    }
-    Ok(Some(SignedUp { referral_id: row.referral, partner_code: row.partner, reason: row.reason }))
-}
-
-/// Looks up what a sign-up names: partners that exist, the click that was recorded.
-async fn read_origin(app: &App, given: &SignUp) -> Result<Origin, ApiError> {
-    #[derive(Deserialize)]
-    struct Click {
-        partner: String,
-        at_ms: i64,
-    }
-    let click: Option<Click> = match given.click_id.as_deref().and_then(read_uuid) {
-        None => None,
-        Some(id) => app.db.query(sql!("SELECT partner, at_ms FROM click WHERE id = ?1", id)).await?.first()?,
-    };
-    Ok(Origin {
-        partner_code: known_partner(app, given.partner_code.as_deref()).await?,
-        ref_code: known_partner(app, given.ref_code.as_deref()).await?,
-        click: click.map(|c| KnownClick { partner: c.partner, at: at(c.at_ms) }),
-        clicked_at: given.clicked_at,
-    })
-}
-
-/// The partner that a code means, however it was written.
-pub(crate) async fn known_partner(app: &App, given: Option<&str>) -> Result<Option<String>, ApiError> {
-    #[derive(Deserialize)]
-    struct Row {
-        code: String,
-    }
-    let Some(code) = given.and_then(read_partner_code) else { return Ok(None) };
-    let row: Option<Row> = app.db.query(sql!("SELECT code FROM partner WHERE code = ?1", code)).await?.first()?;
-    Ok(row.map(|r| r.code))
+    .into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn day(n: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::days(1000 + n)
     }
 
-    /// origin -> who and why, for a sign-up on day 0.
+    fn touch(source: Source, partner: &str, at: Option<i64>) -> Touch {
+        Touch { at: at.map(day), source, partner: partner.into(), click: None, given: None, counts: true }
+    }
+
+    /// touches -> who and why, for a sign-up on day 0.
     #[test]
     fn the_latest_touch_within_thirty_days_is_credited() {
-        let click = |n| Some(KnownClick { partner: "CLICK".into(), at: day(n) });
-        let code = |c: &str| Some(c.to_string());
+        use Source::{Click, PartnerCode, PromotionCode, Ref};
+        let bot = |at| Touch { counts: false, ..touch(Click, "BOT", Some(at)) };
+        let (too_old, after) = ("the click was more than 30 days before", "the click was after the sign-up");
+        let click = |at| touch(Click, "CLICK", Some(at));
+        let cookie = || touch(Ref, "COOKIE", None);
         let table = [
-            (Origin::default(), Err("it names no partner")),
+            (vec![], Err("it names no partner")),
+            (vec![touch(PartnerCode, "TYPED", Some(0)), click(-1)], Ok(("TYPED", Rule::PartnerCode))),
+            (vec![click(-1), cookie()], Ok(("CLICK", Rule::Click))),
+            (vec![click(-30)], Ok(("CLICK", Rule::Click))),
+            (vec![click(-31)], Err(too_old)),
+            (vec![click(-31), touch(Ref, "CLICK", None)], Err(too_old)),
+            // Another partner's cookie is another touch, and speaks for its own age.
+            (vec![click(-31), cookie()], Ok(("COOKIE", Rule::Cookie))),
+            (vec![click(1)], Err(after)),
+            (vec![click(-9), touch(Ref, "PARAM", Some(-2))], Ok(("PARAM", Rule::ClickedAt))),
+            (vec![click(-2), touch(Ref, "PARAM", Some(-9))], Ok(("CLICK", Rule::Click))),
+            (vec![touch(Ref, "PARAM", Some(-40))], Err(too_old)),
+            (vec![cookie()], Ok(("COOKIE", Rule::Cookie))),
+            (vec![bot(-1)], Err("the click was a program's, not a person's")),
+            (vec![bot(-1), click(-20)], Ok(("CLICK", Rule::Click))),
+            (vec![click(-1), touch(PromotionCode, "COUPON", Some(2))], Ok(("COUPON", Rule::PromotionCode))),
+            (vec![click(-1), touch(PromotionCode, "COUPON", Some(-2))], Ok(("CLICK", Rule::Click))),
+            (vec![touch(PromotionCode, "COUPON", Some(31))], Err(after)),
             (
-                Origin { partner_code: code("TYPED"), click: click(-1), ..Origin::default() },
+                vec![touch(PromotionCode, "COUPON", Some(0)), touch(PartnerCode, "TYPED", Some(0))],
                 Ok(("TYPED", Rule::PartnerCode)),
             ),
-            (Origin { click: click(-1), ref_code: code("COOKIE"), ..Origin::default() }, Ok(("CLICK", Rule::Click))),
-            (Origin { click: click(-30), ..Origin::default() }, Ok(("CLICK", Rule::Click))),
-            (
-                Origin { click: click(-31), ref_code: code("COOKIE"), ..Origin::default() },
-                Err("the click was more than 30 days before"),
-            ),
-            (Origin { click: click(1), ..Origin::default() }, Err("the click was after the sign-up")),
-            (
-                Origin { ref_code: code("COOKIE"), clicked_at: Some(day(-2)), ..Origin::default() },
-                Ok(("COOKIE", Rule::ClickedAt)),
-            ),
-            (
-                Origin { ref_code: code("COOKIE"), clicked_at: Some(day(-40)), ..Origin::default() },
-                Err("the click was more than 30 days before"),
-            ),
-            (Origin { ref_code: code("COOKIE"), ..Origin::default() }, Ok(("COOKIE", Rule::Cookie))),
         ];
-        for (origin, expected) in table {
-            let got = credit(&origin, day(0));
-            assert_eq!(got.as_ref().map(|(p, r)| (p.as_str(), *r)).map_err(String::as_str), expected, "{origin:?}");
+        for (touches, expected) in table {
+            let got = decide(&touches, day(0));
+            let got = got.as_ref().map(|(n, rule)| (touches[*n].partner.as_str(), *rule)).map_err(String::as_str);
+            assert_eq!(got, expected, "{touches:?}");
+        }
+    }
+
+    fn any_touch() -> impl Strategy<Value = Touch> {
+        let source =
+            prop_oneof![Just(Source::Ref), Just(Source::Click), Just(Source::PromotionCode), Just(Source::PartnerCode)];
+        (source, "[AB]", -40..10_i64, any::<bool>(), 0..4_u8).prop_map(|(source, partner, at, counts, timed)| Touch {
+            counts,
+            at: (timed > 0 || source != Source::Ref).then(|| day(if source == Source::PartnerCode { 0 } else { at })),
+            ..touch(source, &partner, None)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_latest_counting_touch_decides_whatever_the_order_of_arrival(
+            touches in proptest::collection::vec(any_touch(), 0..12),
+            turns in proptest::collection::vec(any::<proptest::sample::Index>(), 12),
+        ) {
+            let mut shuffled = touches.clone();
+            for (n, turn) in turns.iter().enumerate().take(touches.len()) {
+                shuffled.swap(n, turn.index(touches.len()));
+            }
+            let got = |list: &[Touch]| decide(list, day(0)).map(|(n, rule)| (list[n].clone(), rule));
+            prop_assert_eq!(got(&touches), got(&shuffled));
+
+            let near = |t: &&Touch| t.counts && t.at.is_some_and(|at| {
+                let days = (day(0) - at).num_days();
+                days <= 30 && (days >= 0 || (t.source == Source::PromotionCode && days >= -30))
+            });
+            if let Some(latest) = touches.iter().filter(near).filter_map(|t| t.at).max() {
+                let (winner, _) = got(&touches).unwrap();
+                prop_assert_eq!(winner.at, Some(latest));
+                prop_assert!(winner.counts);
+            }
         }
     }
 }

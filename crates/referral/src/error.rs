@@ -1,7 +1,8 @@
 //! Refusals and faults, as the caller reads them.
 
 use axum::Json;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -85,6 +86,45 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             ))),
         }
     }
+}
+
+/// Query parameters whose errors are ours.
+pub(crate) struct Params<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, app).await {
+            Ok(Query(value)) => Ok(Params(value)),
+            Err(rejection) => Err(invalid(format!(
+                "The address's query cannot be used: {}.",
+                rejection.body_text().trim_end_matches('.')
+            ))),
+        }
+    }
+}
+
+/// A part of the path. What is not text is the name of nothing.
+pub(crate) struct Segment(pub String);
+
+impl FromRequestParts<App> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let found = Path::<String>::from_request_parts(parts, app).await;
+        found.map(|Path(text)| Segment(text)).map_err(|_| not_found("There is nothing of this name."))
+    }
+}
+
+/// A reason as it is kept: 1 to 500 characters, in lines.
+pub(crate) fn read_reason(given: &str) -> Result<&str, ApiError> {
+    let reason = given.trim();
+    let odd = |c: char| c.is_control() && c != '\n';
+    if reason.is_empty() || reason.chars().count() > 500 || reason.chars().any(odd) {
+        return Err(invalid("Say why, in 1 to 500 characters: the reason is kept with the decision."));
+    }
+    Ok(reason)
 }
 
 pub(crate) async fn no_such_route() -> ApiError {

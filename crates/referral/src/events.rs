@@ -28,6 +28,10 @@ pub(crate) enum Happening {
     DisputeClosed { dispute: String, payments: Vec<String>, outcome: Outcome, at: DateTime<Utc> },
     /// A connected account can do more, or less.
     Account { account: String, transfers: String, payouts_enabled: bool, requirements: Vec<String>, created_s: i64 },
+    /// A promotion code is a partner's, as its metadata says.
+    PromotionCode { id: String, code: String, partner: String },
+    /// A client redeemed a promotion code.
+    Redeemed { promotion_code: String, customer: String, at: DateTime<Utc> },
     /// Nothing that the program needs; why.
     Nothing(&'static str),
 }
@@ -128,7 +132,35 @@ pub(crate) fn read(event: &Value) -> Result<Happening, String> {
             requirements: list(object, "/requirements/currently_due"),
             created_s: created.timestamp(),
         }),
+        "promotion_code.created"
+        | "promotion_code.updated"
+        | "customer.discount.created"
+        | "checkout.session.completed" => redemption(&kind, event, object, created),
         _ => Ok(Happening::Nothing("the program does not need this type")),
+    }
+}
+
+/// Promotion codes and who redeemed them. A discount of a subscription is a discount of its customer too, and is reported
+/// as `customer.discount.created`; subscriptions and invoices list their discounts by id alone.
+fn redemption(kind: &str, event: &Value, object: &Value, created: DateTime<Utc>) -> Result<Happening, String> {
+    // A connected account has codes of its own, which say nothing about ours.
+    if event.get("account").is_some_and(|a| !a.is_null()) {
+        return Ok(Happening::Nothing("it is a connected account's own"));
+    }
+    if kind.starts_with("promotion_code.") {
+        return Ok(match id_of(object, "/metadata/partner_code") {
+            Some(partner) => Happening::PromotionCode { id: text(object, "id")?, code: text(object, "code")?, partner },
+            None => Happening::Nothing("its metadata names no partner_code"),
+        });
+    }
+    let promotion_code =
+        ids(object, &["/promotion_code", "/discounts/0/promotion_code", "/discount/promotion_code"]).into_iter().next();
+    match (promotion_code, id_of(object, "/customer")) {
+        (Some(promotion_code), Some(customer)) => {
+            Ok(Happening::Redeemed { promotion_code, customer, at: time(object, "start").unwrap_or(created) })
+        }
+        (None, _) => Ok(Happening::Nothing("no promotion code was redeemed")),
+        (_, None) => Ok(Happening::Nothing("it names no customer")),
     }
 }
 
@@ -300,6 +332,43 @@ mod tests {
 
     fn line(amount: i64) -> Value {
         json!({"amount": amount, "parent": {"type": "subscription_item_details"}, "period": {"start": 1_700_000_000, "end": 1_702_592_000}})
+    }
+
+    #[test]
+    fn a_promotion_code_is_read_from_whatever_names_it() {
+        let said = |kind: &str, object: Value, account: Value| {
+            read(
+                &json!({"id": "evt_1", "type": kind, "created": 1_700_000_000, "account": account, "data": {"object": object}}),
+            )
+        };
+        let redeemed = |at: i64| {
+            Ok(Happening::Redeemed {
+                promotion_code: "promo_1".into(),
+                customer: "cus_1".into(),
+                at: DateTime::from_timestamp(at, 0).unwrap(),
+            })
+        };
+        let discount = json!({"id": "di_1", "customer": "cus_1", "promotion_code": "promo_1", "start": 1_600_000_000, "subscription": "sub_1"});
+        assert_eq!(said("customer.discount.created", discount.clone(), Value::Null), redeemed(1_600_000_000));
+        let expanded = json!({"customer": {"id": "cus_1"}, "promotion_code": {"id": "promo_1", "code": "HALCYON20"}});
+        assert_eq!(said("customer.discount.created", expanded, Value::Null), redeemed(1_700_000_000));
+        let session =
+            json!({"id": "cs_1", "customer": "cus_1", "discounts": [{"coupon": null, "promotion_code": "promo_1"}]});
+        assert_eq!(said("checkout.session.completed", session, Value::Null), redeemed(1_700_000_000));
+        let code = json!({"id": "promo_1", "code": "HALCYON20", "metadata": {"partner_code": "PARTNER_7K3M9QXD"}});
+        let is_code =
+            matches!(said("promotion_code.created", code.clone(), Value::Null), Ok(Happening::PromotionCode { .. }));
+        assert!(is_code);
+        for (kind, object, account) in [
+            ("promotion_code.created", json!({"id": "promo_1", "code": "X", "metadata": {}}), Value::Null),
+            ("promotion_code.updated", code, json!("acct_1")),
+            ("customer.discount.created", discount, json!("acct_1")),
+            ("customer.discount.created", json!({"customer": "cus_1", "promotion_code": null}), Value::Null),
+            ("checkout.session.completed", json!({"id": "cs_1", "customer": "cus_1", "discounts": []}), Value::Null),
+            ("checkout.session.completed", json!({"discounts": [{"promotion_code": "promo_1"}]}), Value::Null),
+        ] {
+            assert!(matches!(said(kind, object, account), Ok(Happening::Nothing(_))), "{kind}");
+        }
     }
 
     #[test]

@@ -16,8 +16,9 @@ use sha2::Sha256;
 use crate::db::{Stmt, Val};
 use crate::error::{ApiError, invalid};
 use crate::events::{self, Client, Happening, Paid, Price};
+use crate::signup::known_partner;
 use crate::tokens::ms;
-use crate::{App, journal, sql};
+use crate::{App, journal, promotion, sql};
 
 /// How far a signature's time may be from ours.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(300);
@@ -251,6 +252,11 @@ async fn decide(app: &App, happening: Happening, event: &Value) -> Result<Outcom
             };
             about_payment(app, &payments, fact).await
         }
+        Happening::PromotionCode { id, code, partner } => promotion_code(app, &id, &code, &partner).await,
+        Happening::Redeemed { promotion_code, customer, at } => {
+            app.db.query(promotion::keep_redemption(&promotion_code, &customer, at)).await?;
+            Ok(Outcome::Do(Vec::new(), promotion::reconsider(app, &customer).await?))
+        }
         Happening::Account { account, transfers, payouts_enabled, requirements, created_s } => Ok(Outcome::Do(
             vec![sql!(
                 "UPDATE partner SET transfers = ?2, payouts_enabled = ?3, requirements = ?4, account_event_s = ?5
@@ -264,6 +270,15 @@ async fn decide(app: &App, happening: Happening, event: &Value) -> Result<Outcom
             Vec::new(),
         )),
     }
+}
+
+/// A partner's promotion code: whoever redeemed it before it was known is looked at again.
+async fn promotion_code(app: &App, id: &str, code: &str, partner: &str) -> Result<Outcome, ApiError> {
+    let Some(partner) = known_partner(app, Some(partner)).await? else {
+        return Ok(Outcome::Fail(format!("the partner_code {partner} of its metadata is nobody's")));
+    };
+    app.db.query(promotion::keep(id, code, &partner, app.host.now())).await?;
+    Ok(Outcome::Do(Vec::new(), promotion::reconsider_all(app, id).await?))
 }
 
 fn interval_name(interval: Interval) -> &'static str {

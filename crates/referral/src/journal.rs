@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use commission::{
     ClientStatus, EvaluateError, Evaluation, Fact, FactBody, Journal, JournalReader, Statement, Tier, evaluate,
+    parse_fact,
 };
 use serde::Deserialize;
 
 use crate::App;
-use crate::db::Stmt;
+use crate::db::{Stmt, Val};
 use crate::error::{ApiError, unavailable};
 use crate::sql;
 
@@ -37,6 +38,19 @@ pub(crate) fn insert(fact: &Fact) -> Result<Stmt, ApiError> {
 /// Stores a fact about something of a referral: a subscription, an invoice, a refund, a dispute.
 pub(crate) fn insert_for(fact: &Fact, referral: &str) -> Result<Stmt, ApiError> {
     insert_of(fact, None, Some(referral))
+}
+
+/// Stores a fact about a partner or a referral with a person's reason, where its type has no field for one: readers
+/// ignore it, and whoever looks at the journal sees it.
+pub(crate) fn insert_because(fact: &Fact, reason: Option<&str>) -> Result<Stmt, ApiError> {
+    let mut stmt = insert(fact)?;
+    if let (Some(reason), Some(Val::Text(body))) = (reason, stmt.params.last_mut())
+        && let Ok(mut value) = serde_json::from_str::<serde_json::Value>(body)
+    {
+        value["reason"] = reason.into();
+        *body = value.to_string();
+    }
+    Ok(stmt)
 }
 
 fn insert_of(fact: &Fact, partner: Option<&str>, referral: Option<&str>) -> Result<Stmt, ApiError> {
@@ -83,12 +97,18 @@ fn unreadable(seq: i64, error: &dyn std::error::Error) -> ApiError {
     unavailable("The journal has a line that cannot be read; nothing is computed from it until that is solved.")
 }
 
-/// The statement that reads the next facts after number `after`: all of them, or those that lead to one partner.
+/// The statement that reads the next facts after number `after`: all of them, or those that lead to one partner. A referral
+/// that was moved leads to every partner that it was ever credited to, and says by its facts whose it is at a given cut;
+/// the engine needs to know all of them for that.
 fn page(partner: Option<&str>, after: i64, cut: i64) -> Stmt {
     match partner {
         None => sql!("SELECT seq, body FROM fact WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3", after, cut, PAGE),
         Some(partner) => sql!(
-            "SELECT seq, body FROM fact WHERE seq > ?2 AND seq <= ?3 AND (partner = ?1 OR referral IN (SELECT id FROM referral WHERE partner = ?1))
+            "WITH mine AS (SELECT id FROM referral WHERE partner = ?1 UNION SELECT referral FROM referral_was WHERE partner = ?1),
+                  others AS (SELECT w.partner AS a, r.partner AS b FROM referral_was w JOIN referral r ON r.id = w.referral
+                             WHERE w.referral IN (SELECT id FROM mine))
+             SELECT seq, body FROM fact WHERE seq > ?2 AND seq <= ?3 AND (partner = ?1 OR referral IN (SELECT id FROM mine)
+                OR id IN (SELECT 'partner_joined:' || a FROM others UNION SELECT 'partner_joined:' || b FROM others))
              ORDER BY seq LIMIT ?4",
             partner,
             after,
@@ -166,6 +186,13 @@ pub async fn stored_journal(app: &App, cut: i64) -> Result<Journal, ApiError> {
     Ok(recorded(app, None, Some(cut)).await?.journal)
 }
 
+/// The fact of that id.
+pub(crate) async fn find(app: &App, id: &str) -> Result<Option<Fact>, ApiError> {
+    let query = sql!("SELECT seq, body FROM fact WHERE id = ?1", id);
+    let Some(row) = app.db.query(query).await?.first::<Row>()? else { return Ok(None) };
+    parse_fact(&row.body).map_err(|error| unreadable(row.seq, &error))
+}
+
 /// All facts up to `cut`.
 pub(crate) async fn all_facts(app: &App, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
     Ok(recorded(app, None, cut).await?.journal.into_facts())
@@ -189,6 +216,12 @@ pub(crate) fn not_computed(error: &EvaluateError) -> ApiError {
 /// `as_of` of a page: facts before it count, and what was recorded in this very millisecond should.
 pub(crate) fn until(now: DateTime<Utc>) -> DateTime<Utc> {
     now + TimeDelta::milliseconds(1)
+}
+
+/// `as_of` of a page that shows a decision right after it was made: two decisions of one instant lie a millisecond apart,
+/// and both should count.
+pub(crate) fn until_recorded(now: DateTime<Utc>, facts: &[Fact]) -> DateTime<Utc> {
+    until(facts.iter().map(|f| f.at).max().map_or(now, |last| last.max(now)))
 }
 
 /// Every partner's statement.

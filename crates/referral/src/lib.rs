@@ -9,6 +9,7 @@ pub mod db;
 pub mod ports;
 
 mod attribution;
+mod audit;
 mod auth;
 mod click;
 mod error;
@@ -18,11 +19,16 @@ mod join;
 mod journal;
 mod links;
 mod pages;
+mod partners;
 mod posting;
+mod promotion;
+mod reviews;
 mod run_decide;
 mod run_draft;
 mod run_send;
 mod runs;
+mod signup;
+mod slug;
 mod tokens;
 
 use std::sync::Arc;
@@ -33,6 +39,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use commission::{TermsBook, TermsError};
 
+pub use audit::{Actor, AuditError, verify as verify_audit};
 pub use auth::{add_person, issue_key};
 pub use error::ApiError;
 pub use inbox::process_received;
@@ -79,8 +86,19 @@ pub fn router(app: App) -> Router {
         .route("/pixel.gif", get(click::pixel))
         .route("/onboard/{token}", get(join::onboard))
         .route("/v1/terms/current", get(join::current_terms))
-        .route("/v1/partners", post(join::join))
-        .route("/v1/signups", post(attribution::sign_up))
+        .route("/v1/partners", get(partners::list).post(join::join))
+        .route("/v1/partners/{partner}", get(partners::one))
+        .route("/v1/partners/{partner}/suspend", post(partners::suspend))
+        .route("/v1/partners/{partner}/reinstate", post(partners::reinstate))
+        .route("/v1/partners/{partner}/adjustments", post(partners::adjust))
+        .route("/v1/partners/{partner}/promotion-codes", post(partners::add_promotion_code))
+        .route("/v1/reviews", get(reviews::list))
+        .route("/v1/reviews/{referral}", get(reviews::one))
+        .route("/v1/reviews/{referral}/clear", post(reviews::clear))
+        .route("/v1/reviews/{referral}/reject", post(reviews::reject))
+        .route("/v1/referrals/{referral}/move", post(reviews::move_referral))
+        .route("/v1/credits", post(reviews::credit_customer))
+        .route("/v1/signups", post(signup::sign_up))
         .route("/v1/webhooks/stripe/account", post(inbox::account))
         .route("/v1/webhooks/stripe/connect", post(inbox::connect))
         .route("/v1/auth/codes", post(auth::request_code))
@@ -90,6 +108,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/overview", get(pages::overview))
         .route("/v1/onboarding", post(join::onboarding_link))
         .route("/v1/links", get(links::list).post(links::create))
+        .route("/v1/links/{link}", post(links::update))
+        .route("/v1/slug", get(slug::get).post(slug::set))
         .route("/v1/clients", get(pages::clients))
         .route("/v1/clients/{referral}", get(pages::client))
         .route("/v1/payouts", get(pages::payouts))
@@ -100,6 +120,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/runs/{run}/seal", post(runs::seal))
         .route("/v1/runs/{run}/approve", post(runs::approve))
         .route("/v1/runs/{run}/send", post(runs::send))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/executor/grants", get(run_send::grants))
         .route("/v1/runs/{run}/claims", post(run_send::claim))
         .route("/v1/items/{item}/observations", post(run_send::observe))

@@ -7,13 +7,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use url::Url;
-use wire::{CreateLink, Link};
+use wire::{CreateLink, Link, UpdateLink};
 
 pub(crate) use utm::Utm;
 
 use crate::App;
 use crate::auth::Partner;
-use crate::error::{ApiError, Body, conflict, invalid};
+use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found};
+use crate::ports::Config;
 use crate::sql;
 use crate::tokens::{at, ms, read_uuid};
 
@@ -46,8 +47,8 @@ mod utm {
 
     impl From<wire::Utm> for Utm {
         fn from(u: wire::Utm) -> Self {
-            let given = [("utm_source", u.source), ("utm_medium", u.medium), ("utm_campaign", u.campaign)];
-            let kept = given.into_iter().filter_map(|(k, v)| Some((k.to_string(), v?.trim().to_string())));
+            let given = NAMES.into_iter().zip([u.source, u.medium, u.campaign, u.content, u.term]);
+            let kept = given.filter_map(|(k, v)| Some((k.to_string(), v?.trim().to_string())));
             Utm(kept.filter(|(_, v)| !v.is_empty()).collect())
         }
     }
@@ -58,33 +59,35 @@ mod utm {
                 source: u.0.remove("utm_source"),
                 medium: u.0.remove("utm_medium"),
                 campaign: u.0.remove("utm_campaign"),
+                content: u.0.remove("utm_content"),
+                term: u.0.remove("utm_term"),
             }
         }
     }
 }
 
-/// The page that a link leads to: a path on the site and nowhere else, with `ref` and UTM.
+/// The page that a link leads to: a path on the site, or the whole address of a page on another of AIKit's sites, and
+/// nowhere else; with `ref` and UTM.
 ///
 /// # Errors
-/// A path that is none, or that would leave the site.
-pub(crate) fn destination(site: &Url, path: &str, utm: &Utm, code: &str) -> Result<Url, ApiError> {
+/// A path that is none, or that would leave the sites.
+pub(crate) fn destination(config: &Config, path: &str, utm: &Utm, code: &str) -> Result<Url, ApiError> {
     let refused = || {
         invalid(format!(
-            "«{path}» is not a path on {}. It begins with one «/», for example /pricing.",
-            site.host_str().unwrap_or("the site")
+            "«{}» is not a page on {}. Write a path that begins with one «/», for example /pricing.",
+            path.chars().take(100).collect::<String>(),
+            config.site.host_str().unwrap_or("the site")
         ))
     };
-    let decoded = path.to_ascii_lowercase();
-    let encoded_tricks = ["%2f%2f", "%5c", "%00", "%0d", "%0a", "%09", "%40"].iter().any(|t| decoded.contains(t));
-    let shape = path.starts_with('/')
-        && path.len() <= 500
-        && !path.contains("//")
-        && !path.contains(['\\', '@'])
-        && !path.chars().any(|c| c.is_control() || c.is_whitespace());
-    if !shape || encoded_tricks {
+    let sites = std::iter::once(&config.site).chain(&config.more_sites);
+    let (site, rest) = sites
+        .clone()
+        .find_map(|site| Some((site, path.strip_prefix(&site.origin().ascii_serialization())?)))
+        .unwrap_or((&config.site, path));
+    if path.len() > 500 || !is_plain_path(rest) {
         return Err(refused());
     }
-    let mut url = site.join(path).map_err(|_| refused())?;
+    let mut url = site.join(rest).map_err(|_| refused())?;
     if url.origin() != site.origin() || !url.username().is_empty() || url.password().is_some() {
         return Err(refused());
     }
@@ -94,10 +97,50 @@ pub(crate) fn destination(site: &Url, path: &str, utm: &Utm, code: &str) -> Resu
     Ok(url)
 }
 
-/// What an agency shares: works before it is known here, since the code alone credits.
-pub(crate) fn share_url(public: &Url, code: &str, link: Option<&str>) -> String {
+/// A path that no browser reads as anything else, however often it is decoded: one `/` at its beginning, no `//`, `\`, `@`,
+/// white space or control characters.
+fn is_plain_path(path: &str) -> bool {
+    let mut text = path.to_owned();
+    for _ in 0..4 {
+        let plain = text.starts_with('/')
+            && !text.contains("//")
+            && !text.contains(['\\', '@', '\u{fffd}'])
+            && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+        if !plain {
+            return false;
+        }
+        let decoded = percent_decoded(&text);
+        if decoded == text {
+            return true;
+        }
+        text = decoded;
+    }
+    false
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = tail.get(..2).filter(|_| first == b'%').and_then(|h| std::str::from_utf8(h).ok());
+        match hex.filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit())).and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// What an agency shares, by its code or its slug: works before it is known here, since the name alone credits.
+pub(crate) fn share_url(public: &Url, name: &str, link: Option<&str>) -> String {
     let mut url = public.clone();
-    url.set_path(&format!("/r/{code}"));
+    url.set_path(&format!("/r/{name}"));
     url.set_query(link.map(|l| format!("l={l}")).as_deref());
     url.into()
 }
@@ -106,6 +149,8 @@ pub(crate) fn share_url(public: &Url, code: &str, link: Option<&str>) -> String 
 struct Row {
     id: String,
     partner: String,
+    slug: Option<String>,
+    archived_ms: Option<i64>,
     campaign: String,
     path: String,
     utm: String,
@@ -118,7 +163,8 @@ impl Row {
     fn link(self, public: &Url) -> Link {
         let utm: Utm = serde_json::from_str(&self.utm).unwrap_or_default();
         Link {
-            url: share_url(public, &self.partner, Some(&self.id)),
+            url: share_url(public, self.slug.as_ref().unwrap_or(&self.partner), Some(&self.id)),
+            archived: self.archived_ms.is_some(),
             id: self.id,
             campaign: self.campaign,
             path: self.path,
@@ -130,25 +176,47 @@ impl Row {
     }
 }
 
-async fn load(app: &App, partner: &Partner, id: Option<&str>) -> Result<Vec<Link>, ApiError> {
+async fn load(app: &App, partner: &Partner, id: Option<&str>, archived: bool) -> Result<Vec<Link>, ApiError> {
     let rows: Vec<Row> = app
         .db
         .query(sql!(
-            "SELECT l.id, l.partner, l.campaign, l.path, l.utm, l.created_ms,
+            "SELECT l.id, l.partner, l.campaign, l.path, l.utm, l.created_ms, l.archived_ms,
+                (SELECT s.slug FROM partner_slug s WHERE s.partner = l.partner AND s.ended_ms IS NULL) AS slug,
                 (SELECT count(*) FROM click c WHERE c.link = l.id AND c.partner = l.partner AND c.kind = 'person') AS clicks,
                 (SELECT count(*) FROM click c JOIN referral r ON r.click = c.id WHERE c.link = l.id AND r.partner = l.partner) AS signups
-             FROM link l WHERE l.partner = ?1 AND (?2 IS NULL OR l.id = ?2) ORDER BY l.created_ms DESC, l.id LIMIT 1000",
+             FROM link l WHERE l.partner = ?1 AND (l.id = ?2 OR (?2 IS NULL AND (l.archived_ms IS NOT NULL) = ?3))
+             ORDER BY l.created_ms DESC, l.id LIMIT 1000",
             &partner.code,
             id,
+            archived,
         ))
         .await?
         .all()?;
     Ok(rows.into_iter().map(|r| r.link(&app.config.public_url)).collect())
 }
 
-/// `GET /v1/links`.
-pub(crate) async fn list(State(app): State<App>, partner: Partner) -> Result<Json<Vec<Link>>, ApiError> {
-    load(&app, &partner, None).await.map(Json)
+/// Which links.
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    archived: bool,
+}
+
+/// `GET /v1/links`; with `?archived=true` those that were put out of the list.
+pub(crate) async fn list(
+    State(app): State<App>,
+    partner: Partner,
+    Params(asked): Params<Asked>,
+) -> Result<Json<Vec<Link>>, ApiError> {
+    load(&app, &partner, None, asked.archived).await.map(Json)
+}
+
+fn read_campaign(given: &str) -> Result<&str, ApiError> {
+    let campaign = given.trim();
+    if campaign.chars().count() > CAMPAIGN_LENGTH || campaign.chars().any(char::is_control) {
+        return Err(invalid(format!("A campaign name is one line of at most {CAMPAIGN_LENGTH} characters.")));
+    }
+    Ok(campaign)
 }
 
 /// `POST /v1/links`: the id is the caller's, so the same call twice makes one link.
@@ -158,15 +226,12 @@ pub(crate) async fn create(
     Body(given): Body<CreateLink>,
 ) -> Result<(StatusCode, Json<Link>), ApiError> {
     let id = read_uuid(&given.id).ok_or_else(|| invalid("The link's id must be a UUID."))?;
-    let campaign = given.campaign.trim();
-    if campaign.chars().count() > CAMPAIGN_LENGTH {
-        return Err(invalid(format!("A campaign name has at most {CAMPAIGN_LENGTH} characters.")));
-    }
+    let campaign = read_campaign(&given.campaign)?;
     let utm = Utm::from(given.utm);
     if let Some((name, _)) = utm.pairs().find(|(_, v)| v.chars().count() > UTM_LENGTH) {
         return Err(invalid(format!("{name} has at most {UTM_LENGTH} characters.")));
     }
-    destination(&app.config.site, &given.path, &utm, &partner.code)?;
+    destination(&app.config, &given.path, &utm, &partner.code)?;
     let added = app
         .db
         .query(sql!(
@@ -179,9 +244,34 @@ pub(crate) async fn create(
             ms(app.host.now()),
         ))
         .await?;
-    let link = load(&app, &partner, Some(&id)).await?.pop();
+    let link = load(&app, &partner, Some(&id), false).await?.pop();
     let status = if added.changes == 1 { StatusCode::CREATED } else { StatusCode::OK };
     link.map(|l| (status, Json(l))).ok_or_else(|| conflict("This id is taken. Make a new one and try again."))
+}
+
+/// `POST /v1/links/{link}`: rename or archive. What was shared goes on working.
+pub(crate) async fn update(
+    State(app): State<App>,
+    partner: Partner,
+    Segment(link): Segment,
+    Body(given): Body<UpdateLink>,
+) -> Result<Json<Link>, ApiError> {
+    let campaign = given.campaign.as_deref().map(read_campaign).transpose()?;
+    let id = read_uuid(&link).unwrap_or_default();
+    app.db
+        .query(sql!(
+            "UPDATE link SET campaign = coalesce(?3, campaign),
+                archived_ms = CASE WHEN ?4 IS NULL THEN archived_ms WHEN ?4 = 0 THEN NULL ELSE coalesce(archived_ms, CAST(?5 AS INTEGER)) END
+             WHERE id = ?1 AND partner = ?2",
+            &id,
+            &partner.code,
+            campaign,
+            given.archived,
+            ms(app.host.now()),
+        ))
+        .await?;
+    let link = load(&app, &partner, Some(&id), false).await?.pop();
+    link.map(Json).ok_or_else(|| not_found("There is no such link."))
 }
 
 #[cfg(test)]
@@ -189,15 +279,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn site() -> Url {
-        Url::parse("https://aikit.example/").unwrap()
+    fn config() -> Config {
+        let mut config = crate::ports::tests::config();
+        config.more_sites = vec![Url::parse("https://docs.aikit.example/").unwrap()];
+        config
     }
 
     proptest! {
         #[test]
-        fn no_path_leaves_the_site(path in "(/|//|\\\\|https:|javascript:|%2f|%5c|@|\\.\\.|[a-z]|\\PC){0,12}") {
-            if let Ok(url) = destination(&site(), &path, &Utm::default(), "PARTNER_00000000") {
-                prop_assert_eq!(url.origin(), site().origin(), "{}", path);
+        fn no_path_leaves_the_site(path in "(https://docs\\.aikit\\.example)?(/|//|\\\\|https:|javascript:|%2f|%5c|%25|@|\\.\\.|[a-z]|\\PC){0,12}") {
+            if let Ok(url) = destination(&config(), &path, &Utm::default(), "PARTNER_00000000") {
+                let ours = ["https://aikit.example/", "https://docs.aikit.example/"];
+                prop_assert!(ours.iter().any(|site| url.as_str().starts_with(site)), "{} leads to {}", path, url);
                 prop_assert!(url.username().is_empty());
             }
         }
@@ -205,15 +298,21 @@ mod tests {
 
     #[test]
     fn a_deep_path_keeps_its_query_and_gains_ours() {
-        let utm =
-            Utm::from(wire::Utm { source: Some("mail".into()), medium: None, campaign: Some("spring sale".into()) });
-        let url = destination(&site(), "/pricing?plan=pro&ref=OTHER", &utm, "PARTNER_1").unwrap();
+        let utm = Utm::from(wire::Utm {
+            source: Some("mail".into()),
+            campaign: Some("spring sale".into()),
+            term: Some("a&b".into()),
+            ..wire::Utm::default()
+        });
+        let url = destination(&config(), "/pricing?plan=pro&ref=OTHER", &utm, "PARTNER_1").unwrap();
         assert_eq!(
             url.as_str(),
-            "https://aikit.example/pricing?plan=pro&ref=PARTNER_1&utm_campaign=spring+sale&utm_source=mail"
+            "https://aikit.example/pricing?plan=pro&ref=PARTNER_1&utm_campaign=spring+sale&utm_source=mail&utm_term=a%26b"
         );
+        let docs = destination(&config(), "https://docs.aikit.example/start", &Utm::default(), "PARTNER_1").unwrap();
+        assert_eq!(docs.as_str(), "https://docs.aikit.example/start?ref=PARTNER_1");
         for bad in ["//evil.example", "/\\evil.example", "https://evil.example", "/%2f%2fevil", "/a@b", "pricing", ""] {
-            assert!(destination(&site(), bad, &Utm::default(), "P").is_err(), "{bad}");
+            assert!(destination(&config(), bad, &Utm::default(), "P").is_err(), "{bad}");
         }
     }
 }

@@ -26,6 +26,7 @@ const FUNNEL: TimeDelta = TimeDelta::days(90);
 #[derive(Deserialize)]
 struct Agency {
     name: String,
+    slug: Option<String>,
     account: Option<String>,
     transfers: String,
     requirements: String,
@@ -66,7 +67,7 @@ pub(crate) async fn overview(State(app): State<App>, partner: Partner) -> Result
     let last_payout = paid(&app, &partner.code).await?.into_iter().find(|p| p.state == PayoutState::Paid);
     let paying = statement.referrals.iter().filter(|r| r.status == ClientStatus::Active).count();
     Ok(Json(Overview {
-        link_url: share_url(&app.config.public_url, &partner.code, None),
+        link_url: share_url(&app.config.public_url, agency.slug.as_ref().unwrap_or(&partner.code), None),
         disclosure: terms.disclosure.clone().unwrap_or_default(),
         tier: statement.tier,
         month: month(now),
@@ -93,6 +94,7 @@ async fn agency(app: &App, code: &str, now: DateTime<Utc>) -> Result<Agency, Api
         .db
         .query(sql!(
             "SELECT p.name, p.account, p.transfers, p.requirements,
+                (SELECT s.slug FROM partner_slug s WHERE s.partner = p.code AND s.ended_ms IS NULL) AS slug,
                 EXISTS (SELECT 1 FROM terms_acceptance t WHERE t.partner = p.code AND t.version = ?2) AS accepted,
                 EXISTS (SELECT 1 FROM run_item i WHERE i.partner = p.code AND i.sealed = 1 AND i.state NOT IN ('paid', 'void')) AS open,
                 (SELECT count(*) FROM click c WHERE c.partner = p.code AND c.kind = 'person' AND c.at_ms >= ?3) AS clicks,
@@ -312,6 +314,8 @@ async fn touches(app: &App, partner: &str, referral: &str) -> Result<Vec<Touch>,
     }
     let by = match row.rule.as_str() {
         "partner_code" => "Signed up and named your code.",
+        "promotion_code" => "Signed up; redeemed your promotion code.",
+        "staff" => "Signed up; AIKit's partner team credited it to you.",
         "cookie" => "Signed up with your link's cookie, which lives for 30 days.",
         _ => "Signed up within 30 days of the click.",
     };

@@ -56,6 +56,8 @@ pub struct Config {
     pub public_url: Url,
     /// AIKit's site: links lead to a path on it.
     pub site: Url,
+    /// Further sites of AIKit that a link may lead to by its whole address.
+    pub more_sites: Vec<Url>,
     /// `Domain` of the `ref` cookie, where the API is on a subdomain of the site.
     pub cookie_domain: Option<String>,
     /// The sign-up form reads the cookie on the server.
@@ -91,5 +93,32 @@ impl Config {
     /// Cookies are `Secure` wherever the API is reached by https.
     pub fn secure_cookies(&self) -> bool {
         self.public_url.scheme() == "https"
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A configuration with nothing special.
+    pub(crate) fn config() -> Config {
+        let url = |text: &str| Url::parse(text).unwrap();
+        Config {
+            public_url: url("https://partners.aikit.example/"),
+            site: url("https://aikit.example/"),
+            more_sites: Vec::new(),
+            cookie_domain: None,
+            cookie_http_only: false,
+            terms: crate::default_terms().unwrap(),
+            platform_country: "US".into(),
+            currency: "usd".into(),
+            live: false,
+            approvals_needed: 1,
+            demo: false,
+            stripe_api: url("http://127.0.0.1:9/"),
+            stripe_connect_key: String::new(),
+            webhook_secret_account: String::new(),
+            webhook_secret_connect: String::new(),
+        }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct File {
     public_url: Option<Url>,
     /// AIKit's site: links lead to a path on it.
     site: Url,
+    /// Further sites that a link may lead to by its whole address, for example the documentation's.
+    more_sites: Vec<Url>,
     /// `Domain` of the `ref` cookie.
     cookie_domain: Option<String>,
     /// The sign-up form reads the cookie on the server.
@@ -42,6 +44,7 @@ impl Default for File {
         File {
             public_url: None,
             site,
+            more_sites: Vec::new(),
             cookie_domain: None,
             cookie_http_only: false,
             platform_country: "US".into(),
@@ -115,6 +118,7 @@ pub(crate) fn build(
     Ok(Config {
         public_url,
         site: file.site,
+        more_sites: file.more_sites,
         cookie_domain: file.cookie_domain,
         cookie_http_only: file.cookie_http_only,
         terms,

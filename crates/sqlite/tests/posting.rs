@@ -86,6 +86,7 @@ fn router(db: &Sqlite, host: &Arc<TestHost>, terms: TermsBook) -> Router {
     let config = Config {
         public_url: Url::parse("https://partners.aikit.example/").unwrap(),
         site: Url::parse("https://aikit.example/").unwrap(),
+        more_sites: Vec::new(),
         cookie_domain: None,
         cookie_http_only: true,
         terms,

@@ -84,6 +84,12 @@ calls! {
     links: Get "/v1/links" (Nothing) -> Vec<Link>;
     /// Make a link.
     create_link: Post "/v1/links" (CreateLink) -> Link;
+    /// Rename or archive a link.
+    update_link: Post "/v1/links/{link}" (UpdateLink) -> Link;
+    /// The agency's own name in its links.
+    slug: Get "/v1/slug" (Nothing) -> Slug;
+    /// Choose that name, change it, or give it up.
+    set_slug: Post "/v1/slug" (SetSlug) -> Slug;
     /// The agency's clients, the newest first.
     clients: Get "/v1/clients" (Nothing) -> Vec<Client>;
     /// One client with the reason of every cent.

@@ -5,19 +5,23 @@
 //!
 //! Amounts are integers in minor units of the program's settlement currency. Instants are RFC 3339 in UTC.
 
+mod audit;
 mod calls;
 mod executor;
 mod finance;
 mod intake;
 mod partner;
 mod session;
+mod staff;
 
+pub use audit::*;
 pub use calls::{CALLS, Call, Method, Nothing, typescript};
 pub use executor::*;
 pub use finance::*;
 pub use intake::*;
 pub use partner::*;
 pub use session::*;
+pub use staff::*;
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;

@@ -134,6 +134,14 @@ pub struct Utm {
     /// `utm_campaign`.
     #[serde(default)]
     pub campaign: Option<String>,
+    /// `utm_content`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub content: Option<String>,
+    /// `utm_term`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub term: Option<String>,
 }
 
 /// `POST /v1/links`: make a link. The id is the caller's (UUID), so that a repeated call makes one link.
@@ -143,7 +151,7 @@ pub struct CreateLink {
     pub id: String,
     /// Campaign name, for the partner's own order; may be empty.
     pub campaign: String,
-    /// Path on AIKit's site, `/pricing`; `/` for the home page.
+    /// Path on AIKit's site, `/pricing`; `/` for the home page; or a whole address on another of AIKit's sites.
     pub path: String,
     /// UTM parameters to pass on.
     #[serde(default)]
@@ -169,6 +177,9 @@ pub struct Link {
     pub clicks: u32,
     /// Sign-ups that came through it.
     pub signups: u32,
+    /// It was put out of the list; it still leads and credits.
+    #[serde(default)]
+    pub archived: bool,
 }
 
 /// A referred client, as its agency sees it.

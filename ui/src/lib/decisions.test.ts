@@ -95,8 +95,8 @@ describe('a link', () => {
   const utm = { source: 'mail', medium: null, campaign: 'Spring sale' };
 
   it('is shown as it will be', () => {
-    expect(previewLink('https://go.example/r/PARTNER_1', 'id', '/pricing?plan=pro&ref=OTHER', utm)).toEqual({
-      share: 'https://go.example/r/PARTNER_1?l=id',
+    expect(previewLink('https://go.example/r/halcyon', 'PARTNER_1', 'id', '/pricing?plan=pro&ref=OTHER', utm)).toEqual({
+      share: 'https://go.example/r/halcyon?l=id',
       leadsTo: '/pricing?plan=pro&ref=PARTNER_1&utm_source=mail&utm_campaign=Spring+sale',
     });
   });

@@ -1,16 +1,15 @@
 import type { Utm } from './backend';
 
 /** What a link will be, before it is made: the address to share, and the page on AIKit's site that it leads to. */
-export function previewLink(mainUrl: string, id: string, path: string, utm: Utm): { share: string; leadsTo: string } {
+export function previewLink(mainUrl: string, code: string, id: string, path: string, utm: Utm): { share: string; leadsTo: string } {
   const share = new URL(mainUrl);
   share.searchParams.set('l', id);
-  const code = share.pathname.split('/').at(-1) ?? '';
   const [page, query] = split(path);
   const params = new URLSearchParams(query);
   params.set('ref', code);
-  for (const name of ['source', 'medium', 'campaign'] as const) {
-    const value = utm[name];
-    if (value !== null && value !== '') params.set(`utm_${name}`, value);
+  for (const name of ['source', 'medium', 'campaign', 'content', 'term'] as const) {
+    const value = utm[name] ?? '';
+    if (value !== '') params.set(`utm_${name}`, value);
   }
   return { share: share.href, leadsTo: `${page}?${params}` };
 }

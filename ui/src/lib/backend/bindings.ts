@@ -160,7 +160,7 @@ id: string,
  */
 campaign: string, 
 /**
- * Path on AIKit's site, `/pricing`; `/` for the home page.
+ * Path on AIKit's site, `/pricing`; `/` for the home page; or a whole address on another of AIKit's sites.
  */
 path: string, 
 /**
@@ -460,7 +460,11 @@ clicks: number,
 /**
  * Sign-ups that came through it.
  */
-signups: number, };
+signups: number, 
+/**
+ * It was put out of the list; it still leads and credits.
+ */
+archived: boolean, };
 
 /**
  * What the lines earned in one month come to.
@@ -995,6 +999,24 @@ refresh_token: string | null,
 account: Account, };
 
 /**
+ * `POST /v1/slug`: choose it, change it, or give it up.
+ */
+export type SetSlug = { 
+/**
+ * 3 to 40 letters, digits and single hyphens; empty to give it up.
+ */
+slug: string, };
+
+/**
+ * `GET /v1/slug`: the agency's own name in its links.
+ */
+export type Slug = { 
+/**
+ * The name; `null` for none.
+ */
+slug: string | null, };
+
+/**
  * `POST /v1/demo/sessions`: sign in as one of the demo's people. Exists under `serve --demo` alone.
  */
 export type StartDemoSession = { 
@@ -1080,6 +1102,19 @@ at: string,
 what: string, };
 
 /**
+ * `POST /v1/links/{link}`: rename or archive a link. What is absent stays.
+ */
+export type UpdateLink = { 
+/**
+ * New campaign name.
+ */
+campaign: string | null, 
+/**
+ * Out of the list, or back in it. An archived link still leads and credits.
+ */
+archived: boolean | null, };
+
+/**
  * UTM parameters of a link. Empty ones are left out.
  */
 export type Utm = { 
@@ -1094,7 +1129,15 @@ medium: string | null,
 /**
  * `utm_campaign`.
  */
-campaign: string | null, };
+campaign: string | null, 
+/**
+ * `utm_content`.
+ */
+content?: string, 
+/**
+ * `utm_term`.
+ */
+term?: string, };
 
 /**
  * Towards the volume bonus of the running quarter.
@@ -1144,6 +1187,12 @@ export type Calls = {
   links: { args: Nothing; answer: Array<Link> };
   /** Make a link. */
   create_link: { args: CreateLink; answer: Link };
+  /** Rename or archive a link. */
+  update_link: { args: { link: string } & UpdateLink; answer: Link };
+  /** The agency's own name in its links. */
+  slug: { args: Nothing; answer: Slug };
+  /** Choose that name, change it, or give it up. */
+  set_slug: { args: SetSlug; answer: Slug };
   /** The agency's clients, the newest first. */
   clients: { args: Nothing; answer: Array<Client> };
   /** One client with the reason of every cent. */
@@ -1178,6 +1227,9 @@ export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; pat
   onboarding_link: { method: 'POST', path: '/v1/onboarding' },
   links: { method: 'GET', path: '/v1/links' },
   create_link: { method: 'POST', path: '/v1/links' },
+  update_link: { method: 'POST', path: '/v1/links/{link}' },
+  slug: { method: 'GET', path: '/v1/slug' },
+  set_slug: { method: 'POST', path: '/v1/slug' },
   clients: { method: 'GET', path: '/v1/clients' },
   client: { method: 'GET', path: '/v1/clients/{referral}' },
   payouts: { method: 'GET', path: '/v1/payouts' },
