@@ -130,8 +130,11 @@ pub(crate) async fn sign_up(
         answer.reason.as_deref(),
         ms(now),
     ));
-    match app.db.batch(batch).await {
-        Ok(_) => {}
+    // A Stripe customer that is credited from now on may have paid already: its events wait for it by name.
+    let stripe = given.stripe_customer_id.as_deref().filter(|c| !c.is_empty() && referral.is_some());
+    let names: Vec<String> = stripe.into_iter().map(|c| format!("customer:{c}")).collect();
+    match inbox::commit(&app, batch, &names).await {
+        Ok(()) => {}
         // Somebody else recorded the same customer meanwhile: theirs is the answer.
         Err(db::DbError::Constraint(_)) => {
             return match recorded(&app, &given).await? {
@@ -144,9 +147,8 @@ pub(crate) async fn sign_up(
         }
         Err(other) => return Err(other.into()),
     }
-    if let (Some((id, ..)), Some(stripe)) = (&referral, &given.stripe_customer_id) {
+    if let Some((id, ..)) = &referral {
         tracing::info!(referral = %id, "sign-up credited");
-        inbox::wake(&app, vec![format!("customer:{stripe}")]).await?;
     }
     let status = if referral.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(answer)))

@@ -15,7 +15,7 @@ use crate::db::DbError;
 use crate::error::{ApiError, Body, conflict, forbidden, invalid, not_found, unavailable};
 use crate::ports::{Config, HttpRequest};
 use crate::tokens::{self, ms};
-use crate::{App, journal, sql};
+use crate::{App, inbox, journal, sql};
 
 /// How long an onboarding address is good.
 const ONBOARDING_GOOD: TimeDelta = TimeDelta::days(7);
@@ -245,13 +245,13 @@ async fn create_account(app: &App, agency: &Agency) -> Result<String, ApiError> 
     }
     let key = format!("aikit-{}-account-{}", app.config.environment(), agency.code);
     let account: StripeAccount = stripe(app, "/v1/accounts", key, form).await?;
-    app.db
-        .query(sql!(
-            "UPDATE partner SET account = ?2, transfers = 'inactive' WHERE code = ?1 AND account IS NULL",
-            &agency.code,
-            &account.id,
-        ))
-        .await?;
+    let keep = sql!(
+        "UPDATE partner SET account = ?2, transfers = 'inactive' WHERE code = ?1 AND account IS NULL",
+        &agency.code,
+        &account.id,
+    );
+    // Stripe may have told about the account before its answer came.
+    inbox::commit(app, vec![keep], &[format!("account:{}", account.id)]).await?;
     Ok(account.id)
 }
 

@@ -35,7 +35,7 @@ use commission::{TermsBook, TermsError};
 
 pub use auth::{add_person, issue_key};
 pub use error::ApiError;
-pub use inbox::process_received;
+pub use inbox::{forget_replayable, inbox_events, process_received, reduce_old, retry_events, stripe_facts};
 pub use journal::{JournalPage, head as journal_head, journal_page};
 
 use db::Db;
@@ -83,6 +83,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/signups", post(attribution::sign_up))
         .route("/v1/webhooks/stripe/account", post(inbox::account))
         .route("/v1/webhooks/stripe/connect", post(inbox::connect))
+        .route("/v1/inbox", get(inbox::list))
         .route("/v1/auth/codes", post(auth::request_code))
         .route("/v1/auth/sessions", post(auth::start_session))
         .route("/v1/auth/refresh", post(auth::refresh))
