@@ -174,9 +174,9 @@ fn keep(value: &Value, paths: &Paths) -> Value {
             Value::Object(id.map(|id| ("id".to_string(), id.clone())).into_iter().collect())
         }
         Value::Object(fields) => {
-            let kept = fields.iter().filter_map(|(name, field)| {
-                Some((name.clone(), keep(field, paths.below.get(name.as_str())?)))
-            });
+            let kept = fields
+                .iter()
+                .filter_map(|(name, field)| Some((name.clone(), keep(field, paths.below.get(name.as_str())?))));
             Value::Object(kept.collect())
         }
         Value::Null => Value::Null,
