@@ -18,8 +18,10 @@ mod inbox;
 mod join;
 mod journal;
 mod links;
+mod members;
 mod pages;
 mod posting;
+mod requirements;
 mod run_decide;
 mod run_draft;
 mod run_send;
@@ -81,6 +83,11 @@ pub fn router(app: App) -> Router {
         .route("/pixel.gif", get(click::pixel))
         .route("/onboard/{token}", get(join::onboard))
         .route("/v1/terms/current", get(join::current_terms))
+        .route("/v1/terms/accept", post(join::accept_terms))
+        .route("/v1/terms/accepted", get(join::accepted_terms))
+        .route("/v1/members", get(members::list).post(members::invite))
+        .route("/v1/members/{person}/remove", post(members::remove))
+        .route("/v1/members/{person}/owner", post(members::hand_over))
         .route("/v1/partners", post(join::join))
         .route("/v1/signups", post(attribution::sign_up))
         .route("/v1/webhooks/stripe/account", post(inbox::account))

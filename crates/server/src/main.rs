@@ -3,6 +3,7 @@
 mod audit;
 mod config;
 mod host;
+mod inbox;
 mod journal;
 mod mail;
 mod payouts;
@@ -47,6 +48,11 @@ enum Command {
     Audit {
         #[command(subcommand)]
         command: audit::Audit,
+    },
+    /// Stripe's events: list them, try them again, read them all again.
+    Inbox {
+        #[command(subcommand)]
+        command: inbox::Inbox,
     },
     /// Keys of programs.
     Key {
@@ -125,6 +131,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Statements(options) => statements::run(&options),
         Command::Diff(options) => statements::run_diff(&options),
         Command::Journal(options) => journal::run(options).await,
+        Command::Inbox { command } => inbox::run(command).await,
         Command::Audit { command } => audit::run(command).await,
         Command::Key { command: Key::Issue { data, kind, label } } => {
             let app = serve::offline_app(&data)?;

@@ -7,6 +7,7 @@ mod common;
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use common::{ACCOUNT_SECRET, CONNECT_SECRET, World, signed};
+use referral::Actor;
 use serde_json::{Value, json};
 
 /// 1 June 2026.
@@ -261,7 +262,7 @@ async fn one_history(seed: u64) {
     }
 
     let straight = world(clients).await;
-    let key = referral::issue_key(&straight.app, "server", "").await.unwrap();
+    let key = referral::issue_key(&straight.app, &Actor::Operator, "server", "").await.unwrap();
     let code = straight.rows("SELECT code FROM partner").await[0]["code"].as_str().unwrap().to_owned();
     for client in 0..clients {
         sign_up(&straight, &key, client, &code).await;
@@ -289,7 +290,7 @@ async fn one_history(seed: u64) {
         posts.insert(place, Post::SignUp(client));
     }
     let crooked = world(clients).await;
-    let key = referral::issue_key(&crooked.app, "server", "").await.unwrap();
+    let key = referral::issue_key(&crooked.app, &Actor::Operator, "server", "").await.unwrap();
     let now = crooked.app.host.now().timestamp();
     for post in &posts {
         let status = match post {
