@@ -7,12 +7,12 @@ use axum::response::{Html, IntoResponse, Response};
 use chrono::TimeDelta;
 use commission::{Fact, FactBody};
 use serde::Deserialize;
-use url::Url;
 use serde_json::json;
+use url::Url;
 use wire::{AcceptTerms, AcceptedTerms, CurrentTerms, JoinPartner, Joined, OnboardingLink};
 
-use crate::auth::{Partner, read_email};
 use crate::audit::{self, Entry};
+use crate::auth::{Partner, read_email};
 use crate::db::DbError;
 use crate::error::{ApiError, Body, changed, conflict, invalid, not_found, unavailable};
 use crate::members::Owner;
@@ -36,7 +36,9 @@ pub(crate) fn is_payable(country: &str) -> bool {
 
 /// What an agency is told where it cannot.
 pub(crate) fn not_payable(country: &str) -> String {
-    format!("You can refer and earn from {country}, but Stripe cannot pay out to it yet: your balance waits until it can.")
+    format!(
+        "You can refer and earn from {country}, but Stripe cannot pay out to it yet: your balance waits until it can."
+    )
 }
 
 /// `GET /v1/terms/current`.
@@ -212,10 +214,7 @@ fn onboarding_url(config: &Config, token: &str) -> String {
 }
 
 /// `POST /v1/onboarding`: a fresh address for the signed-in owner.
-pub(crate) async fn onboarding_link(
-    owner: Owner,
-    State(app): State<App>,
-) -> Result<Json<OnboardingLink>, ApiError> {
+pub(crate) async fn onboarding_link(owner: Owner, State(app): State<App>) -> Result<Json<OnboardingLink>, ApiError> {
     let token = tokens::secret(&*app.host, "aik_onb");
     app.db.query(onboarding_token(&token, &owner.agency.code, ms(app.host.now() + ONBOARDING_GOOD))).await?;
     Ok(Json(OnboardingLink { url: onboarding_url(&app.config, &token) }))

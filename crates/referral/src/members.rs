@@ -94,10 +94,8 @@ pub(crate) async fn invite(
     let email = read_email(&given.email)?;
     let (person, now) = (tokens::id(&*app.host, "u"), app.host.now());
     let code = &owner.agency.code;
-    let room = guard(
-        "(SELECT count(*) FROM person WHERE partner = ?1) < CAST(?2 AS INTEGER)",
-        vec![code.into(), MOST.into()],
-    );
+    let room =
+        guard("(SELECT count(*) FROM person WHERE partner = ?1) < CAST(?2 AS INTEGER)", vec![code.into(), MOST.into()]);
     let add = sql!(
         "INSERT INTO person (id, email, role, partner, added_ms) VALUES (?1, ?2, 'member', ?3, ?4)",
         &person,

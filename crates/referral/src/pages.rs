@@ -6,8 +6,8 @@ use chrono::{DateTime, Months, TimeDelta, Utc};
 use commission::{ClientStatus, Line, LineKind, LineStatus, Reason, ReferralState, Statement, is_free_mail};
 use serde::Deserialize;
 use wire::{
-    Client, ClientDetail, Estimate, Funnel, MonthEarned, NextPayout, NextStep, NextStepKind, NotPaidReason, Overview, PartnerName,
-    Payout, PayoutDetail, PayoutState, Role, Touch,
+    Client, ClientDetail, Estimate, Funnel, MonthEarned, NextPayout, NextStep, NextStepKind, NotPaidReason, Overview,
+    PartnerName, Payout, PayoutDetail, PayoutState, Role, Touch,
 };
 
 use crate::auth::Partner;

@@ -71,7 +71,9 @@ pub(crate) fn sentence(names: &[String], most: usize) -> String {
             "rejected.listed" => "because a name on it is on a list of people whom it may not pay",
             _ => "after a review",
         };
-        return format!("Stripe has closed this account {why}. Your commission is kept. Write to us, and we look at it together.");
+        return format!(
+            "Stripe has closed this account {why}. Your commission is kept. Write to us, and we look at it together."
+        );
     }
     if names.iter().any(|n| n == "pending_verification") {
         return "Stripe is checking what you sent. It usually takes a day; there is nothing for you to do.".into();
@@ -101,7 +103,10 @@ mod tests {
     #[test]
     fn requirements_are_said_in_plain_words() {
         let table: &[(&[&str], &str)] = &[
-            (&[], "Stripe has not confirmed yet that your account can receive transfers. If it takes longer than a day, open it and check."),
+            (
+                &[],
+                "Stripe has not confirmed yet that your account can receive transfers. If it takes longer than a day, open it and check.",
+            ),
             (&["external_account"], "Stripe still needs the bank account to pay to."),
             (
                 &["external_account", "tos_acceptance.date", "tos_acceptance.ip", "company.tax_id"],
@@ -118,7 +123,10 @@ mod tests {
             (&["person_1Abc.some_new_thing"], "Stripe still needs some new thing."),
             (&["company.some_new_thing"], "Stripe still needs some new thing (company)."),
             (&["person_1Abc."], "Stripe still needs more details."),
-            (&["pending_verification"], "Stripe is checking what you sent. It usually takes a day; there is nothing for you to do."),
+            (
+                &["pending_verification"],
+                "Stripe is checking what you sent. It usually takes a day; there is nothing for you to do.",
+            ),
         ];
         for (names, expected) in table {
             let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();

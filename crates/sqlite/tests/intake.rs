@@ -349,3 +349,275 @@ async fn events_in_any_order_lead_to_the_same_journal_1() {
 async fn events_in_any_order_lead_to_the_same_journal_2() {
     histories(501..1001).await;
 }
+
+/// What Stripe would say of one paid invoice of `sub_1`, which `cus_1` has.
+fn invoice_event(fields: Value) -> Value {
+    let mut invoice = json!({"id": "in_1", "customer": "cus_1", "currency": "usd", "amount_paid": 11_900, "total": 11_900,
+        "parent": {"subscription_details": {"subscription": "sub_1"}}, "lines": {"has_more": false, "data": [{"amount": 10_000,
+            "taxes": [{"amount": 1_900, "tax_behavior": "exclusive"}],
+            "parent": {"type": "subscription_item_details", "subscription_item_details": {"subscription": "sub_1"}}}]}});
+    invoice.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    event_of("evt_in_1", "invoice.paid", invoice)
+}
+
+fn event_of(id: &str, kind: &str, object: Value) -> Value {
+    json!({"id": id, "type": kind, "created": T0, "livemode": false, "data": {"object": object}})
+}
+
+fn subscription_event(currency: &str) -> Value {
+    let subscription = json!({"id": "sub_1", "customer": "cus_1", "status": "active", "currency": currency, "start_date": T0,
+        "latest_invoice": "in_1", "items": {"data": [{"quantity": 1, "price": {"unit_amount": 10_000, "recurring": {"interval": "month"}}}]}});
+    event_of("evt_sub_1", "customer.subscription.created", subscription)
+}
+
+/// A world with an agency, and a client of it that is `cus_1` at Stripe.
+async fn with_client(change: impl FnOnce(&mut referral::ports::Config)) -> World {
+    let world = World::with(change);
+    let code = world.join("agency.example", "acct_1").await;
+    let key = referral::issue_key(&world.app, &Actor::Operator, "server", "").await.unwrap();
+    sign_up(&world, &key, 1, &code).await;
+    world
+}
+
+async fn amounts(world: &World, kind: &'static str) -> Vec<(String, i64)> {
+    let facts = referral::stripe_facts(&world.app).await.unwrap();
+    let bodies = facts.iter().filter(|(id, _)| id.starts_with(kind));
+    let read = bodies.map(|(id, body)| {
+        let body: Value = serde_json::from_str(body).unwrap();
+        (id.clone(), body["amount_minor"].as_i64().unwrap_or_default())
+    });
+    read.collect()
+}
+
+async fn inbox(world: &World, session: &str, query: &str) -> Vec<Value> {
+    let (status, page) = world.call("GET", &format!("/v1/inbox{query}"), session, Value::Null).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    page["events"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn refunds_take_back_the_share_without_tax_and_no_more_than_all() {
+    let world = with_client(|_| {}).await;
+    world.event(&subscription_event("usd")).await;
+    let mut invoice = invoice_event(json!({}));
+    invoice["data"]["object"]["payments"] = json!({"data": [{"payment": {"payment_intent": "pi_1"}}]});
+    world.event(&invoice).await;
+    // An old charge that lists three refunds of everything, and the newest once more by itself.
+    let refund = |n: i64, amount: i64| json!({"id": format!("re_{n}"), "amount": amount, "created": T0 + n, "status": "succeeded", "payment_intent": "pi_1"});
+    let listed = json!({"id": "ch_1", "payment_intent": "pi_1", "refunds": {"data": [refund(3, 3_967), refund(2, 3_967), refund(1, 3_966)]}});
+    world.event(&event_of("evt_ch", "charge.refunded", listed)).await;
+    world.event(&event_of("evt_re", "refund.created", refund(3, 3_967))).await;
+    let shares = amounts(&world, "invoice_refunded:").await;
+    let expected =
+        [("invoice_refunded:re_1", 3_333), ("invoice_refunded:re_2", 3_334), ("invoice_refunded:re_3", 3_334)];
+    assert_eq!(shares, expected.map(|(id, amount)| (id.to_string(), amount)));
+    world.pass(TimeDelta::hours(1));
+    let owner = world.session("owner@agency.example").await;
+    let (_, clients) = world.call("GET", "/v1/clients", &owner, Value::Null).await;
+    let path = format!("/v1/clients/{}", clients[0]["referral"].as_str().unwrap());
+    let (_, client) = world.call("GET", &path, &owner, Value::Null).await;
+    let lines: Vec<i64> =
+        client["lines"].as_array().unwrap().iter().map(|l| l["amount_minor"].as_i64().unwrap()).collect();
+    assert_eq!((lines.len(), lines.iter().sum::<i64>()), (4, 0), "{lines:?}: the whole line and three reversals of it");
+}
+
+#[tokio::test]
+async fn a_refund_is_found_by_whatever_names_its_invoice() {
+    for (refund, payment) in [
+        (json!({"payment_intent": "pi_1", "charge": "ch_1"}), json!({"charge": "ch_1"})),
+        (json!({"payment_intent": "pi_1", "charge": "ch_1"}), json!({"payment_intent": "pi_1"})),
+        (json!({"charge": {"id": "ch_1"}}), json!({"charge": "ch_1"})),
+        (json!({"charge": "ch_9", "invoice": "in_1"}), json!({})),
+    ] {
+        let world = with_client(|_| {}).await;
+        let mut object = json!({"id": "re_1", "amount": 11_900, "status": "succeeded", "created": T0});
+        object.as_object_mut().unwrap().extend(refund.as_object().unwrap().clone());
+        world.event(&event_of("evt_re", "refund.created", object)).await;
+        world.event(&invoice_event(payment.clone())).await;
+        assert_eq!(amounts(&world, "invoice").await, [], "the invoice waits for its subscription");
+        world.event(&subscription_event("usd")).await;
+        let refunded = amounts(&world, "invoice_refunded:").await;
+        assert_eq!(refunded, [("invoice_refunded:re_1".to_string(), 10_000)], "{refund} {payment}");
+    }
+}
+
+#[tokio::test]
+async fn another_currency_waits_until_stripe_says_its_rate() {
+    let world = with_client(|config| config.stripe_read_key.clear()).await;
+    referral::add_person(&world.app, &Actor::Operator, "staff@aikit.example", wire::Role::Staff).await.unwrap();
+    let staff = world.session("staff@aikit.example").await;
+    world.event(&subscription_event("eur")).await;
+    world.event(&invoice_event(json!({"currency": "eur", "payment_intent": "pi_1"}))).await;
+    assert!(referral::stripe_facts(&world.app).await.unwrap().is_empty());
+    let waiting = inbox(&world, &staff, "?state=waiting").await;
+    assert_eq!(waiting.len(), 2, "{waiting:?}");
+    let note = |event: &str| waiting.iter().find(|w| w["event"] == event).unwrap()["note"].as_str().unwrap().to_owned();
+    assert!(note("evt_in_1").contains("STRIPE_READ_KEY"), "{}", note("evt_in_1"));
+    assert!(note("evt_sub_1").contains("the rate comes with the payment of in_1"), "{}", note("evt_sub_1"));
+    assert!(waiting.iter().all(|w| w.get("body").is_none()), "bodies are about people");
+    let owner = world.session("owner@agency.example").await;
+    assert_eq!(world.call("GET", "/v1/inbox", &owner, Value::Null).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(world.call("GET", "/v1/inbox?state=odd", &staff, Value::Null).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(world.call("GET", "/v1/inbox?cursor=x", &staff, Value::Null).await.0, StatusCode::BAD_REQUEST);
+
+    // The same with a key, where Stripe is down, then settles elsewhere, then answers.
+    let world = with_client(|_| {}).await;
+    let path = "/v1/charges?payment_intent=pi_1&limit=100&expand%5B%5D=data.balance_transaction";
+    world.event(&subscription_event("eur")).await;
+    world.event(&invoice_event(json!({"currency": "eur", "payment_intent": "pi_1"}))).await;
+    let charge = |currency: &str| {
+        json!({"data": [
+            {"amount": 11_900, "balance_transaction": null},
+            {"amount": 11_900, "balance_transaction": {"amount": 12_902, "currency": currency, "exchange_rate": 1.0842}},
+        ]})
+    };
+    let states =
+        |rows: Vec<Value>| rows.into_iter().map(|r| r["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let text = "SELECT state FROM inbox ORDER BY id";
+    assert_eq!(states(world.rows(text).await), ["received", "waiting"], "a fault is tried again by itself");
+    world.stripe.will_answer(path, 200, charge("gbp"));
+    assert!(referral::process_received(&world.app).await.is_ok());
+    assert_eq!(states(world.rows(text).await), ["waiting", "waiting"]);
+    world.stripe.will_answer(path, 200, charge("usd"));
+    assert_eq!(referral::retry_events(&world.app, None).await.unwrap(), 2);
+    assert_eq!(states(world.rows(text).await), ["done", "done"]);
+    assert_eq!(amounts(&world, "invoice_paid:").await, [("invoice_paid:in_1".to_string(), 10_842)]);
+    assert_eq!(amounts(&world, "subscription_started:").await, [("subscription_started:sub_1".to_string(), 10_842)]);
+    // A refund of everything takes back everything, at the rate of its invoice.
+    let refund =
+        json!({"id": "re_1", "amount": 11_900, "status": "succeeded", "payment_intent": "pi_1", "created": T0});
+    world.event(&event_of("evt_re", "refund.created", refund)).await;
+    assert_eq!(amounts(&world, "invoice_refunded:").await, [("invoice_refunded:re_1".to_string(), 10_842)]);
+}
+
+#[tokio::test]
+async fn the_lines_beyond_the_tenth_are_read_from_stripe_once() {
+    let world = with_client(|_| {}).await;
+    world.event(&subscription_event("usd")).await;
+    let line = |id: &str, amount: i64| {
+        json!({"id": id, "amount": amount, "description": "Ann", "parent": {"type": "subscription_item_details",
+        "subscription_item_details": {"subscription": "sub_1"}}})
+    };
+    let more = json!({"has_more": true, "data": [line("il_1", 4_000), line("il_2", 5_000)]});
+    world.stripe.will_answer("/v1/invoices/in_1/lines?limit=100", 200, more);
+    let rest = json!({"has_more": false, "data": [line("il_3", 2_900)]});
+    world.stripe.will_answer("/v1/invoices/in_1/lines?limit=100&starting_after=il_2", 200, rest);
+    let truncated = json!({"lines": {"has_more": true, "data": [line("il_1", 4_000)]}});
+    world.event(&invoice_event(truncated)).await;
+    assert_eq!(amounts(&world, "invoice_paid:").await, [("invoice_paid:in_1".to_string(), 11_900)]);
+    assert_eq!(world.stripe.asked().len(), 2);
+    referral::forget_replayable(&world.app).await.unwrap();
+    referral::process_received(&world.app).await.unwrap();
+    assert_eq!(amounts(&world, "invoice_paid:").await, [("invoice_paid:in_1".to_string(), 11_900)]);
+    assert_eq!(world.stripe.asked().len(), 2, "kept, and without what it says of people");
+    assert!(!world.rows("SELECT body FROM stripe_answer").await[0].to_string().contains("Ann"));
+}
+
+#[tokio::test]
+async fn what_leads_to_a_client_may_come_last() {
+    for (hint, rule) in [
+        (
+            json!({"type": "customer.created", "object": {"id": "cus_9", "metadata": {"referral_id": "R"}}}),
+            "the customer's metadata",
+        ),
+        (
+            json!({"type": "customer.updated", "object": {"id": "cus_9", "metadata": {"referral_id": "R"}}}),
+            "the customer's metadata, later",
+        ),
+        (
+            json!({"type": "checkout.session.completed", "object": {"customer": "cus_9", "client_reference_id": "R"}}),
+            "the checkout",
+        ),
+    ] {
+        let world = with_client(|_| {}).await;
+        let referral = world.rows("SELECT id FROM referral").await[0]["id"].as_str().unwrap().to_owned();
+        let mut subscription = subscription_event("usd");
+        subscription["data"]["object"]["customer"] = json!("cus_9");
+        world.event(&subscription).await;
+        assert!(referral::stripe_facts(&world.app).await.unwrap().is_empty());
+        let mut object = hint["object"].clone();
+        let text = object.to_string().replace("\"R\"", &format!("\"{referral}\""));
+        object = serde_json::from_str(&text).unwrap();
+        world.event(&event_of("evt_hint", hint["type"].as_str().unwrap(), object)).await;
+        assert_eq!(amounts(&world, "subscription_started:").await.len(), 1, "{rule}");
+    }
+}
+
+/// Signature, body -> status. Nothing but a good one leaves a trace.
+#[tokio::test]
+async fn only_what_stripe_signed_just_now_is_stored() {
+    let world = World::new();
+    let now = world.app.host.now().timestamp();
+    let body = subscription_event("usd").to_string();
+    let good = |body: &str| signed(ACCOUNT_SECRET, now, body);
+    let v1 = good(&body).split_once("v1=").unwrap().1.to_owned();
+    let live = body.replace("\"livemode\":false", "\"livemode\":true");
+    let huge =
+        format!("{{\"id\":\"evt_1\",\"type\":\"x\",\"livemode\":false,\"fill\":\"{}\"}}", "x".repeat(256 * 1024));
+    let deep = "[".repeat(10_000);
+    for (name, signature, body, status) in [
+        ("no signature", String::new(), body.clone(), 400),
+        ("a signature of something else", good("{}"), body.clone(), 400),
+        ("another secret", signed("whsec_guess", now, &body), body.clone(), 400),
+        ("the other endpoint's secret", signed(CONNECT_SECRET, now, &body), body.clone(), 400),
+        ("too old", signed(ACCOUNT_SECRET, now - 301, &body), body.clone(), 400),
+        ("from the future", signed(ACCOUNT_SECRET, now + 301, &body), body.clone(), 400),
+        ("another time than was signed", format!("t={},v1={v1}", now - 1), body.clone(), 400),
+        ("an older scheme", format!("t={now},v0={v1}"), body.clone(), 400),
+        ("half a signature", format!("t={now},v1={}", &v1[..32]), body.clone(), 400),
+        ("no hex", format!("t={now},v1=zz{}", &v1[2..]), body.clone(), 400),
+        ("a time that is none", format!("t=now,v1={v1}"), body.clone(), 400),
+        ("nothing but commas", ",,,,".repeat(1_000), body.clone(), 400),
+        ("not JSON", good("{"), "{".into(), 400),
+        ("JSON without end", good(&deep), deep, 400),
+        ("a list", good("[]"), "[]".into(), 400),
+        ("no id", good(r#"{"type":"x","livemode":false}"#), r#"{"type":"x","livemode":false}"#.into(), 400),
+        (
+            "an id that is a number",
+            good(r#"{"id":1,"type":"x","livemode":false}"#),
+            r#"{"id":1,"type":"x","livemode":false}"#.into(),
+            400,
+        ),
+        ("live money", good(&live), live, 400),
+        ("no livemode", good(r#"{"id":"evt_1","type":"x"}"#), r#"{"id":"evt_1","type":"x"}"#.into(), 400),
+        ("too large", good(&huge), huge, 413),
+    ] {
+        let (got, answer) = world.post("account", &signature, body).await;
+        assert_eq!(got.as_u16(), status, "{name}: {answer}");
+        assert!(world.rows("SELECT id FROM inbox").await.is_empty(), "{name}");
+    }
+    for (name, signature) in [
+        ("as it should be", good(&body)),
+        ("while a secret is rotated", format!("t={now},v1={},v1={v1}", "00".repeat(32))),
+        ("five minutes ago", signed(ACCOUNT_SECRET, now - 300, &body)),
+    ] {
+        assert_eq!(world.post("account", &signature, body.clone()).await.0, StatusCode::OK, "{name}");
+    }
+    assert_eq!(world.rows("SELECT id FROM inbox").await.len(), 1, "and once");
+    let unknown = event_of("evt_2", "some.new.type", json!({"x": 1}));
+    assert_eq!(world.event(&unknown).await.0, StatusCode::OK);
+    let unreadable = event_of("evt_3", "invoice.paid", json!({"id": "in_1"}));
+    assert_eq!(world.event(&unreadable).await.0, StatusCode::OK, "signed by Stripe: it is ours to read");
+    let rows = world.rows("SELECT id, state FROM inbox WHERE id <> 'evt_sub_1' ORDER BY id").await;
+    let states: Vec<&str> = rows.iter().map(|r| r["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["ignored", "failed"]);
+    world.pass(TimeDelta::days(91));
+    referral::reduce_old(&world.app).await.unwrap();
+    assert_eq!(world.rows("SELECT id FROM inbox WHERE reduced = 0").await.len(), 1, "what failed is kept whole");
+}
+
+/// An event that was stored and not read, because the process ended in between, is read by the next one.
+#[tokio::test]
+async fn what_a_crash_left_is_processed_and_woken() {
+    let world = with_client(|_| {}).await;
+    world.event(&invoice_event(json!({"payment_intent": "pi_1"}))).await;
+    world
+        .run(referral::sql!(
+            "INSERT INTO inbox (id, type, received_ms, body, state) VALUES ('evt_sub_1', 'customer.subscription.created', 1, ?1, 'received')",
+            subscription_event("usd").to_string(),
+        ))
+        .await;
+    assert_eq!(referral::process_received(&world.app).await.unwrap(), 1);
+    assert_eq!(amounts(&world, "invoice_paid:").await.len(), 1);
+    assert!(world.rows("SELECT name FROM inbox_wait").await.is_empty());
+}

@@ -10,7 +10,7 @@ use axum::http::{Request, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::BodyExt as _;
-use referral::db::{BoxFut, Db as _, Stmt};
+use referral::db::{BoxFut, Stmt};
 use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
 use referral::{App, sql};
 use serde_json::{Value, json};
