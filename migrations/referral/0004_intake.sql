@@ -14,7 +14,7 @@ CREATE INDEX inbox_to_reduce ON inbox (received_ms) WHERE reduced = 0;
 
 -- What was read from Stripe because an event does not carry it; kept, so that reading the inbox again needs no network.
 CREATE TABLE stripe_answer (
-    name TEXT PRIMARY KEY,                            -- rate:in_… | lines:in_…
+    name TEXT PRIMARY KEY,                            -- rate:in_… | rate:sub_… | lines:in_…
     body TEXT NOT NULL
 ) STRICT;
 

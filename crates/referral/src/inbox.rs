@@ -194,8 +194,8 @@ async fn process(app: &App, mut queue: VecDeque<(String, Value)>) -> Result<(), 
                 batch.extend(mark(&id, "done", None, &[]));
                 queue.extend(write(app, batch, &names).await?);
             }
-            Outcome::Learn(keep, name) => {
-                queue.extend(write(app, vec![keep], &[name]).await?);
+            Outcome::Learn(keep, names) => {
+                queue.extend(write(app, keep, &names).await?);
                 queue.push_front((id, event));
             }
             Outcome::Wait(names, note) => drop(app.db.batch(mark(&id, "waiting", note.as_deref(), &names)).await?),

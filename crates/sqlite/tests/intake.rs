@@ -226,7 +226,8 @@ async fn state(world: &World) -> String {
         "SELECT id, referral, paid_minor FROM invoice ORDER BY id",
         "SELECT part, subscription, amount_minor FROM invoice_part ORDER BY part",
         "SELECT id, invoice FROM payment ORDER BY id",
-        "SELECT name, body FROM stripe_answer ORDER BY name",
+        // Which invoice of a subscription was learned first is the one thing that order decides; here every event names its own.
+        "SELECT name, body FROM stripe_answer WHERE name NOT GLOB 'rate:sub_*' ORDER BY name",
     ] {
         all.extend(world.rows(text).await.into_iter().map(|row| row.to_string()));
     }
@@ -453,7 +454,7 @@ async fn another_currency_waits_until_stripe_says_its_rate() {
     assert_eq!(waiting.len(), 2, "{waiting:?}");
     let note = |event: &str| waiting.iter().find(|w| w["event"] == event).unwrap()["note"].as_str().unwrap().to_owned();
     assert!(note("evt_in_1").contains("STRIPE_READ_KEY"), "{}", note("evt_in_1"));
-    assert!(note("evt_sub_1").contains("the rate comes with the payment of in_1"), "{}", note("evt_sub_1"));
+    assert!(note("evt_sub_1").contains("the rate comes with the payment"), "{}", note("evt_sub_1"));
     assert!(waiting.iter().all(|w| w.get("body").is_none()), "bodies are about people");
     let owner = world.session("owner@agency.example").await;
     assert_eq!(world.call("GET", "/v1/inbox", &owner, Value::Null).await.0, StatusCode::FORBIDDEN);

@@ -15,8 +15,8 @@ use crate::{App, journal, sql};
 pub(super) enum Outcome {
     /// Statements to write, and names that others may have waited for.
     Do(Vec<Stmt>, Vec<String>),
-    /// Something was asked of Stripe: keep it, make this name known, and decide again.
-    Learn(Stmt, String),
+    /// Something was asked of Stripe: keep it, make these names known, and decide again.
+    Learn(Vec<Stmt>, Vec<String>),
     /// It needs one of these, which have not come yet; why, where that does not say itself.
     Wait(Vec<String>, Option<String>),
     /// It is not for the program.
@@ -57,7 +57,7 @@ async fn one(app: &App, happening: Happening, event: &Value) -> Result<Outcome, 
         Happening::Nothing(why) => Ok(Outcome::Ignore(why.into())),
         Happening::SubscriptionStarted { subscription, client, price, at } => {
             let Some(referral) = referral_of(app, &client).await? else { return Ok(wait_for_client(&client)) };
-            let amount_minor = match in_our_currency(app, &price).await? {
+            let amount_minor = match in_our_currency(app, &subscription, &price).await? {
                 Ok(amount_minor) => amount_minor,
                 Err(wait) => return Ok(wait),
             };
@@ -70,7 +70,7 @@ async fn one(app: &App, happening: Happening, event: &Value) -> Result<Outcome, 
             let Some(referral) = referral_of_subscription(app, &subscription).await? else {
                 return wait_for_subscription(app, &subscription, &client).await;
             };
-            let amount_minor = match in_our_currency(app, &price).await? {
+            let amount_minor = match in_our_currency(app, &subscription, &price).await? {
                 Ok(amount_minor) => amount_minor,
                 Err(wait) => return Ok(wait),
             };
@@ -198,22 +198,18 @@ fn is_ours(app: &App, price: &Price) -> bool {
 }
 
 /// The price in the program's currency, by the rate at which Stripe converted the invoice beside it.
-async fn in_our_currency(app: &App, price: &Price) -> Result<Result<i64, Outcome>, ApiError> {
+async fn in_our_currency(app: &App, subscription: &str, price: &Price) -> Result<Result<i64, Outcome>, ApiError> {
     if is_ours(app, price) || price.amount_minor == 0 {
         return Ok(Ok(price.amount_minor));
     }
     let currency = price.currency.as_deref().unwrap_or_default();
-    let Some(invoice) = &price.latest_invoice else {
-        return Ok(Err(Outcome::Fail(format!("its price is in {currency}, and no invoice says at which rate"))));
-    };
-    Ok(match fetch::kept_rate(app, invoice).await? {
-        Some(rate) => match rate.convert(price.amount_minor.into()) {
-            Ok(amount_minor) => Ok(amount_minor),
-            Err(why) => Err(Outcome::Fail(why)),
-        },
+    // An event that names no invoice takes the first rate that was learned for the subscription.
+    let of = price.latest_invoice.as_deref().unwrap_or(subscription);
+    Ok(match fetch::kept_rate(app, of).await? {
+        Some(rate) => rate.convert(price.amount_minor.into()).map_err(Outcome::Fail),
         None => {
-            let why = format!("the price is in {currency}; the rate comes with the payment of {invoice}");
-            Err(Outcome::Wait(vec![format!("rate:{invoice}")], Some(why)))
+            let why = format!("the price is in {currency}; the rate comes with the payment of an invoice");
+            Err(Outcome::Wait(vec![format!("rate:{of}")], Some(why)))
         }
     })
 }
@@ -276,7 +272,10 @@ async fn invoice_paid(app: &App, paid: Paid) -> Result<Outcome, ApiError> {
     if paid.currency != app.config.currency {
         let rate = match fetch::rate(app, &paid).await? {
             Fetched::Kept(rate) => rate,
-            Fetched::New(keep) => return Ok(Outcome::Learn(keep, format!("rate:{}", paid.invoice))),
+            Fetched::New(keep) => {
+                let of = paid.parts.iter().map(|p| &p.subscription).chain([&paid.invoice]);
+                return Ok(Outcome::Learn(keep, of.map(|id| format!("rate:{id}")).collect()));
+            }
             Fetched::Not(why) => return Ok(Outcome::Wait(vec![format!("rate:{}", paid.invoice)], Some(why))),
         };
         let weights: Vec<i128> = counts.iter().copied().map(i128::from).collect();
@@ -330,7 +329,7 @@ async fn invoice_paid(app: &App, paid: Paid) -> Result<Outcome, ApiError> {
 async fn more_lines(app: &App, invoice: &str, event: &Value) -> Result<Outcome, ApiError> {
     let lines = match fetch::lines(app, invoice).await? {
         Fetched::Kept(lines) => lines,
-        Fetched::New(keep) => return Ok(Outcome::Learn(keep, format!("lines:{invoice}"))),
+        Fetched::New(keep) => return Ok(Outcome::Learn(keep, vec![format!("lines:{invoice}")])),
         Fetched::Not(why) => return Ok(Outcome::Wait(vec![format!("lines:{invoice}")], Some(why))),
     };
     let mut whole = event.clone();

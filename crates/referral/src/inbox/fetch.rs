@@ -14,8 +14,8 @@ use crate::{App, sql};
 pub(super) enum Fetched<T> {
     /// It is kept.
     Kept(T),
-    /// It has just been read; to be kept.
-    New(Stmt),
+    /// It has just been read: keep it.
+    New(Vec<Stmt>),
     /// It cannot be known; why, and what to do.
     Not(String),
 }
@@ -53,15 +53,15 @@ async fn kept<T: DeserializeOwned>(app: &App, name: &str) -> Result<Option<T>, A
 
 fn keep(name: &str, value: &Value) -> Stmt {
     sql!(
-        "INSERT INTO stripe_answer (name, body) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
+        "INSERT INTO stripe_answer (name, body) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
         name,
         value.to_string()
     )
 }
 
-/// The rate of an invoice, if it has been learned.
-pub(super) async fn kept_rate(app: &App, invoice: &str) -> Result<Option<Rate>, ApiError> {
-    kept(app, &format!("rate:{invoice}")).await
+/// The rate of an invoice, or the first of a subscription, if it has been learned.
+pub(super) async fn kept_rate(app: &App, of: &str) -> Result<Option<Rate>, ApiError> {
+    kept(app, &format!("rate:{of}")).await
 }
 
 /// The rate of an invoice in another currency: from the balance transactions of what paid it. Never guessed.
@@ -69,11 +69,10 @@ pub(super) async fn rate(app: &App, paid: &Paid) -> Result<Fetched<Rate>, ApiErr
     if let Some(rate) = kept_rate(app, &paid.invoice).await? {
         return Ok(Fetched::Kept(rate));
     }
-    let name = format!("rate:{}", paid.invoice);
     let (currency, ours) = (&paid.currency, &app.config.currency);
-    let new = |rate: &Rate| Ok(Fetched::New(keep(&name, &json!(rate))));
     if paid.paid_minor == 0 {
-        return new(&Rate { paid_minor: 0, settled_minor: 0, exchange_rate: None });
+        let nothing = Rate { paid_minor: 0, settled_minor: 0, exchange_rate: None };
+        return Ok(Fetched::New(vec![keep(&format!("rate:{}", paid.invoice), &json!(nothing))]));
     }
     let mut payments = paid.payments.clone();
     if payments.is_empty() {
@@ -122,7 +121,8 @@ pub(super) async fn rate(app: &App, paid: &Paid) -> Result<Fetched<Rate>, ApiErr
             "the invoice is in {currency} and was not paid through Stripe, so no rate is known: credit it by an adjustment"
         )));
     }
-    new(&sum)
+    let of = paid.parts.iter().map(|p| &p.subscription).chain([&paid.invoice]);
+    Ok(Fetched::New(of.map(|id| keep(&format!("rate:{id}"), &json!(sum))).collect()))
 }
 
 /// All lines of an invoice, in order.
@@ -144,7 +144,7 @@ pub(super) async fn lines(app: &App, invoice: &str) -> Result<Fetched<Vec<Value>
         let last = data(&page).last().and_then(|l| l.get("id")).and_then(Value::as_str).map(String::from);
         after = last.filter(|_| page.get("has_more").and_then(Value::as_bool) == Some(true));
         if after.is_none() {
-            return Ok(Fetched::New(keep(&name, &json!(lines))));
+            return Ok(Fetched::New(vec![keep(&name, &json!(lines))]));
         }
     }
 }
