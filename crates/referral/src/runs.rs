@@ -8,8 +8,8 @@ use payout::{GRANT_H, Seal, SealedItem, SealedNotPaid};
 use serde::Deserialize;
 use serde_json::json;
 use wire::{
-    Account, Approval, ApproveRun, GrantState, NotPaid, NotPaidReason, PartnerName, Payout, PayoutDetail, PayoutState, Run,
-    RunItem, RunProgress, RunState, RunSummary, SealRun, SendRun,
+    Account, Approval, ApproveRun, GrantState, NotPaid, NotPaidReason, PartnerName, Payout, PayoutDetail, PayoutState,
+    Run, RunItem, RunProgress, RunState, RunSummary, SealRun, SendRun,
 };
 
 use crate::audit::{self, Entry};
