@@ -527,3 +527,56 @@ async fn a_taken_port_is_said_so() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn a_client_who_pays_in_euros_earns_what_stripe_made_of_them() -> Result<()> {
+    let stage = Stage::set("euros", "2026-03-01T09:00:00Z").await?;
+    let joined = stage.join("Bright Pixel", "brightpixel.example", true).await?;
+    let stripe = stage.world.stripe();
+    stripe.control("rates", &json!({ "currency": "eur", "rate_ppm": 1_084_200 })).await?;
+    let customer = stripe.create_customer("Moulin", "it@moulin.example").await?;
+    let form = SignUp {
+        customer_id: "moulin".into(),
+        email: "it@moulin.example".into(),
+        partner_code: Some(joined.partner_code.clone()),
+        stripe_customer_id: Some(customer.clone()),
+        ..SignUp::default()
+    };
+    let referral = stage.api.sign_up(&form).await?.referral_id.context("nobody is credited")?;
+    let product = stripe.create_product("AIKit").await?;
+    let subscription = stripe
+        .post(
+            "subscriptions",
+            &[
+                ("customer", customer.as_str()),
+                ("items[0][price_data][product]", product.as_str()),
+                ("items[0][price_data][currency]", "eur"),
+                ("items[0][price_data][unit_amount]", "49900"),
+                ("items[0][price_data][recurring][interval]", "month"),
+            ],
+        )
+        .await?;
+    stage.clock("2026-03-01T09:01:00Z").await?;
+    let owner = stage.owner("Bright Pixel").await?;
+    let client: ClientDetail = stage.api.call(Some(&owner), "client", &json!({ "referral": referral })).await?;
+    // 499.00 EUR at 1.0842 is 541.02 USD, of which a fifth is earned.
+    assert_eq!(client.lines.iter().map(|l| (l.basis_minor, l.amount_minor)).collect::<Vec<_>>(), [(54_102, 10_820)]);
+    assert_eq!(client.client.annual_price_minor, 54_102 * 12);
+    stripe.refund(subscription["latest_invoice"].as_str().context("no invoice")?, None).await?;
+    stage.clock("2026-03-01T09:02:00Z").await?;
+    let client: ClientDetail = stage.api.call(Some(&owner), "client", &json!({ "referral": referral })).await?;
+    assert_eq!(client.lines.iter().map(|l| l.amount_minor).sum::<i64>(), 0, "all of it goes back at the same rate");
+
+    // The journal comes out the same when the whole inbox is read again.
+    let program = product_tests::world::programs_folder()?.join("aikit-partners-server");
+    let data = stage.folder.join("api");
+    let replay = tokio::process::Command::new(program).args(["inbox", "replay", "--data"]).arg(&data).output().await?;
+    let said = String::from_utf8_lossy(&replay.stdout).into_owned();
+    assert!(
+        replay.status.success() && said.contains("the same 3 facts"),
+        "{said}{}",
+        String::from_utf8_lossy(&replay.stderr)
+    );
+    assert!(std::fs::read_dir(&data)?.flatten().all(|e| !e.file_name().to_string_lossy().starts_with("replay")));
+    Ok(())
+}

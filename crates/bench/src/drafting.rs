@@ -29,6 +29,10 @@ impl Http for Alone {
     fn post(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async move { Err(format!("{} is not called here", request.url)) })
     }
+
+    fn get(&self, url: Url, _: String) -> BoxFut<'_, Result<HttpResponse, String>> {
+        Box::pin(async move { Err(format!("{url} is not called here")) })
+    }
 }
 
 impl Mail for Alone {
@@ -56,6 +60,7 @@ pub(crate) fn app(database: &Path) -> anyhow::Result<App> {
     let config = Config {
         public_url: here.clone(),
         site: here.clone(),
+        more_sites: Vec::new(),
         cookie_domain: None,
         cookie_http_only: false,
         terms: referral::default_terms()?,
@@ -66,6 +71,7 @@ pub(crate) fn app(database: &Path) -> anyhow::Result<App> {
         demo: true,
         stripe_api: here,
         stripe_connect_key: String::new(),
+        stripe_read_key: String::new(),
         webhook_secret_account: String::new(),
         webhook_secret_connect: String::new(),
     };

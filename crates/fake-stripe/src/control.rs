@@ -118,6 +118,29 @@ struct NewBalance {
     currency: Option<String>,
 }
 
+/// `POST /_control/rates {"currency", "rate_ppm"}`: from now on money in that currency is settled in US dollars at so many
+/// millionths of one.
+pub(crate) async fn set_rate(State(app): Shared, body: Bytes) -> Control {
+    #[derive(Deserialize)]
+    struct Wanted {
+        currency: String,
+        rate_ppm: i64,
+    }
+    let wanted: Wanted = match read(&body) {
+        Ok(wanted) => wanted,
+        Err(error) => return Control::Refused(error),
+    };
+    if wanted.rate_ppm <= 0 {
+        let message = "A rate must be above zero.";
+        return Control::Refused(ApiError::parameter("parameter_invalid", "rate_ppm", message));
+    }
+    act(&app, |tx| {
+        tx.set_meta(&format!("rate_{}", wanted.currency.to_ascii_lowercase()), &wanted.rate_ppm.to_string())?;
+        Ok(json!({ "currency": wanted.currency, "exchange_rate": crate::objects::decimal_ppm(wanted.rate_ppm) }))
+    })
+    .await
+}
+
 /// `POST /_control/balance {"available_minor", "currency"?}`: sets what the platform can transfer.
 pub(crate) async fn set_balance(State(app): Shared, body: Bytes) -> Control {
     act(&app, |tx| {

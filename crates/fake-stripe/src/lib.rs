@@ -18,6 +18,7 @@
 //! - `POST /_control/disputes {"invoice", "amount"?}`, `POST /_control/disputes/{id}/close {"outcome": "won" | "lost" | "warning_closed"}`
 //! - `POST /_control/refunds/{id}/fail`
 //! - `POST /_control/balance {"available_minor", "currency"?}`
+//! - `POST /_control/rates {"currency", "rate_ppm"}`
 //! - `POST /_control/accounts/{id} {"transfers"?, "payouts_enabled"?, "requirements"?}`, `POST /_control/accounts/{id}/onboard`
 //! - `POST /_control/webhooks {"account": {"url", "secret", "enabled_events"?}, "connect": {…}}`
 //! - `POST /_control/faults {"next_transfer"?, "next_transfer_list"?, "count"?, "delay_ms"?, "clear"?}`, `GET /_control/faults`

@@ -86,6 +86,11 @@ pub(crate) fn percent_ppm(percent: &str) -> Option<i64> {
     (0..=1_000_000).contains(&ppm).then_some(ppm)
 }
 
+/// Millionths as the decimal number that Stripe prints.
+pub(crate) fn decimal_ppm(ppm: i64) -> Value {
+    serde_json::from_str(&format!("{}.{:06}", ppm / 1_000_000, ppm % 1_000_000)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

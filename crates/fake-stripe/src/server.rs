@@ -157,6 +157,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/_control/disputes/{id}/close", post(control::close_dispute))
         .route("/_control/refunds/{id}/fail", post(control::fail_refund))
         .route("/_control/balance", post(control::set_balance))
+        .route("/_control/rates", post(control::set_rate))
         .route("/_control/accounts/{id}", post(control::steer_account))
         .route("/_control/accounts/{id}/onboard", post(control::onboard))
         .route("/_control/webhooks", post(control::set_webhooks))

@@ -315,6 +315,11 @@ impl Tx<'_> {
     /// `amount`; a pending one becomes available when the clock settles it.
     pub(crate) fn book(&self, entry: &Booking<'_>) -> Result<String, ApiError> {
         let id = self.id("txn")?;
+        // Money in another currency is settled in the platform's, where the stand-in has been told a rate.
+        let rate_ppm: Option<i64> = self.meta(&format!("rate_{}", entry.currency))?.and_then(|ppm| ppm.parse().ok());
+        let settled = |minor: i64| rate_ppm.map_or(minor, |ppm| crate::objects::share(minor, ppm, 1_000_000));
+        let currency = if rate_ppm.is_some() { "usd" } else { entry.currency };
+        let entry = &Booking { amount: settled(entry.amount), fee: settled(entry.fee), currency, ..*entry };
         let net = entry.amount - entry.fee;
         let available_on = if entry.pending { self.now + SETTLE_S } else { self.now };
         let mut transaction = crate::objects::template("balance_transaction", &id, self.now);
@@ -322,6 +327,7 @@ impl Tx<'_> {
             &mut transaction,
             json!({
                 "amount": entry.amount, "fee": entry.fee, "net": net, "currency": entry.currency,
+                "exchange_rate": rate_ppm.map(crate::objects::decimal_ppm),
                 "source": entry.source, "type": entry.kind, "reporting_category": entry.kind,
                 "status": if entry.pending { "pending" } else { "available" }, "available_on": available_on,
                 "created": self.now,

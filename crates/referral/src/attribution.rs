@@ -21,6 +21,12 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// The source of that name.
+    pub(crate) fn named(name: &str) -> Option<Source> {
+        use Source::{Click, PartnerCode, PromotionCode, Ref, Staff};
+        [Ref, Click, PromotionCode, PartnerCode, Staff].into_iter().find(|source| source.name() == name)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Source::Ref => "ref",
@@ -108,7 +114,8 @@ pub(crate) fn decide(touches: &[Touch], signed_up_at: DateTime<Utc>) -> Result<(
         .max_by_key(|(_, t)| (t.at, t.source, &t.partner, &t.click));
     // A cookie whose click is known is as old as that click.
     let is_past = |partner: &str| {
-        touches.iter().any(|t| t.partner == partner && t.at.is_some_and(|at| !t.is_within(at, signed_up_at)))
+        let past = |t: &Touch| t.at.is_some_and(|at| !t.is_within(at, signed_up_at));
+        touches.iter().any(|t| t.partner == partner && t.source != Source::PromotionCode && past(t))
     };
     let untimed = || {
         counting().filter(|(_, t)| t.at.is_none() && !is_past(&t.partner)).max_by_key(|(_, t)| (t.source, &t.partner))
@@ -123,6 +130,24 @@ pub(crate) fn decide(touches: &[Touch], signed_up_at: DateTime<Utc>) -> Result<(
         (false, None) => "the click was a program's, not a person's",
     }
     .into())
+}
+
+/// The same once it is known when the client first paid: a promotion code that was redeemed later takes it from nobody.
+/// Where nobody else has a claim, the first such code decides.
+pub(crate) fn decide_again(
+    touches: &[Touch],
+    signed_up_at: DateTime<Utc>,
+    first_paid: Option<DateTime<Utc>>,
+) -> Option<(usize, Rule)> {
+    let is_late = |t: &Touch| t.source == Source::PromotionCode && first_paid.is_some_and(|paid| t.at > Some(paid));
+    let mut in_time = touches.to_vec();
+    in_time.iter_mut().for_each(|t| t.counts &= !is_late(t));
+    let first_late = || {
+        let near = |t: &Touch| t.counts && is_late(t) && t.at.is_some_and(|at| t.is_within(at, signed_up_at));
+        let late = touches.iter().enumerate().filter(|(_, t)| near(t));
+        late.min_by_key(|(_, t)| (t.at, &t.partner)).map(|(n, t)| (n, t.rule()))
+    };
+    decide(&in_time, signed_up_at).ok().or_else(first_late)
 }
 
 #[cfg(test)]
@@ -174,6 +199,30 @@ mod tests {
             let got = decide(&touches, day(0));
             let got = got.as_ref().map(|(n, rule)| (touches[*n].partner.as_str(), *rule)).map_err(String::as_str);
             assert_eq!(got, expected, "{touches:?}");
+        }
+    }
+
+    /// touches and the day of the first payment -> who, for a sign-up on day 0.
+    #[test]
+    fn a_code_that_was_redeemed_after_the_first_payment_takes_a_client_from_nobody() {
+        let click = || touch(Source::Click, "CLICK", Some(-1));
+        let code = |partner, at| touch(Source::PromotionCode, partner, Some(at));
+        let cookie = || touch(Source::Ref, "COOKIE", None);
+        for (touches, first_paid, expected) in [
+            (vec![click(), code("CODE", 2)], None, Some("CODE")),
+            (vec![click(), code("CODE", 2)], Some(2), Some("CODE")),
+            (vec![click(), code("CODE", 2)], Some(1), Some("CLICK")),
+            (vec![click(), code("CODE", 2), code("LATE", 4)], Some(3), Some("CODE")),
+            (vec![cookie(), code("LATE", 4)], Some(3), Some("COOKIE")),
+            (vec![cookie(), code("COOKIE", 50)], Some(3), Some("COOKIE")),
+            (vec![code("LATE", 4), code("LATER", 5)], None, Some("LATER")),
+            (vec![code("LATE", 4), code("LATER", 5)], Some(3), Some("LATE")),
+            (vec![code("CODE", 2), code("LATE", 4)], Some(3), Some("CODE")),
+            (vec![code("FAR", 31)], Some(3), None),
+            (vec![], Some(3), None),
+        ] {
+            let got = decide_again(&touches, day(0), first_paid.map(day));
+            assert_eq!(got.map(|(n, _)| touches[n].partner.as_str()), expected, "{touches:?} {first_paid:?}");
         }
     }
 

@@ -27,7 +27,8 @@ const ACCESS: TimeDelta = TimeDelta::minutes(10);
 const REFRESH_PARTNER: TimeDelta = TimeDelta::days(14);
 const REFRESH_STAFF: TimeDelta = TimeDelta::hours(8);
 const REFRESH_GRACE: TimeDelta = TimeDelta::seconds(60);
-const FRESH: TimeDelta = TimeDelta::minutes(5);
+/// How long a sign-in is fresh enough for what matters most.
+pub(crate) const FRESH: TimeDelta = TimeDelta::minutes(5);
 const CODE_GOOD: TimeDelta = TimeDelta::minutes(10);
 const CODE_TRIES: u32 = 5;
 const CODE_PAUSE: TimeDelta = TimeDelta::seconds(20);

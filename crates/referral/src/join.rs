@@ -7,15 +7,18 @@ use axum::response::{Html, IntoResponse, Response};
 use chrono::TimeDelta;
 use commission::{Fact, FactBody};
 use serde::Deserialize;
+use serde_json::json;
 use url::Url;
-use wire::{CurrentTerms, JoinPartner, Joined, OnboardingLink, Role};
+use wire::{AcceptTerms, AcceptedTerms, CurrentTerms, JoinPartner, Joined, OnboardingLink};
 
+use crate::audit::{self, Entry};
 use crate::auth::{Partner, read_email};
 use crate::db::DbError;
-use crate::error::{ApiError, Body, conflict, forbidden, invalid, not_found, unavailable};
+use crate::error::{ApiError, Body, changed, conflict, invalid, not_found, unavailable};
+use crate::members::Owner;
 use crate::ports::{Config, HttpRequest};
-use crate::tokens::{self, ms};
-use crate::{App, journal, sql};
+use crate::tokens::{self, at, ms};
+use crate::{App, inbox, journal, sql};
 
 /// How long an onboarding address is good.
 const ONBOARDING_GOOD: TimeDelta = TimeDelta::days(7);
@@ -26,6 +29,18 @@ const PAYABLE: [&str; 34] = [
     "IT", "LV", "LI", "LT", "LU", "MT", "NL", "NO", "PL", "PT", "RO", "SK", "SI", "ES", "SE",
 ];
 
+/// Whether Stripe can pay out to a country.
+pub(crate) fn is_payable(country: &str) -> bool {
+    PAYABLE.contains(&country)
+}
+
+/// What an agency is told where it cannot.
+pub(crate) fn not_payable(country: &str) -> String {
+    format!(
+        "You can refer and earn from {country}, but Stripe cannot pay out to it yet: your balance waits until it can."
+    )
+}
+
 /// `GET /v1/terms/current`.
 pub(crate) async fn current_terms(State(app): State<App>) -> Json<CurrentTerms> {
     let terms = app.config.terms.in_force(app.host.now());
@@ -35,6 +50,63 @@ pub(crate) async fn current_terms(State(app): State<App>) -> Json<CurrentTerms> 
         text: terms.agreement.clone().unwrap_or_default(),
         disclosure: terms.disclosure.clone().unwrap_or_default(),
     })
+}
+
+/// `POST /v1/terms/accept`: the terms in force, and no others. Accepting them twice is accepting them once.
+pub(crate) async fn accept_terms(
+    owner: Owner,
+    State(app): State<App>,
+    Body(given): Body<AcceptTerms>,
+) -> Result<Json<Vec<AcceptedTerms>>, ApiError> {
+    let now = app.host.now();
+    let terms = app.config.terms.in_force(now);
+    if given.version != terms.id {
+        return Err(changed(format!(
+            "The terms in force are {}, not «{}». Read them, and accept that version.",
+            terms.id, given.version
+        )));
+    }
+    let code = &owner.agency.code;
+    if !accepted(&app, code).await?.iter().any(|a| a.version == terms.id) {
+        let accept = sql!(
+            "INSERT INTO terms_acceptance (partner, version, at_ms, person) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (partner, version) DO NOTHING",
+            code,
+            &terms.id,
+            ms(now),
+            &owner.account.user,
+        );
+        let entry = Entry::new(&owner.account.clone().into(), "terms.accepted", format!("partner:{code}"))
+            .after(json!({"version": terms.id}));
+        audit::write(&app, vec![accept], &[entry]).await?;
+    }
+    accepted(&app, code).await.map(Json)
+}
+
+/// `GET /v1/terms/accepted`: what the agency has accepted, the newest first.
+pub(crate) async fn accepted_terms(
+    State(app): State<App>,
+    partner: Partner,
+) -> Result<Json<Vec<AcceptedTerms>>, ApiError> {
+    accepted(&app, &partner.code).await.map(Json)
+}
+
+async fn accepted(app: &App, partner: &str) -> Result<Vec<AcceptedTerms>, ApiError> {
+    #[derive(Deserialize)]
+    struct Row {
+        version: String,
+        at_ms: i64,
+        person: Option<String>,
+    }
+    let rows: Vec<Row> = app
+        .db
+        .query(sql!(
+            "SELECT version, at_ms, person FROM terms_acceptance WHERE partner = ?1 ORDER BY at_ms DESC, version DESC",
+            partner
+        ))
+        .await?
+        .all()?;
+    let one = |r: Row| AcceptedTerms { version: r.version, accepted_at: at(r.at_ms), person: r.person };
+    Ok(rows.into_iter().map(one).collect())
 }
 
 /// A website as people type it, with its scheme.
@@ -119,9 +191,7 @@ pub(crate) async fn join(
         Err(other) => return Err(other.into()),
     }
     tracing::info!(partner = %code, "an agency joined");
-    let notice = (!PAYABLE.contains(&country.as_str())).then(|| {
-        format!("You can refer and earn from {country}, but Stripe cannot pay out to it yet: your balance waits until it can.")
-    });
+    let notice = (!is_payable(&country)).then(|| not_payable(&country));
     Ok((
         StatusCode::CREATED,
         Json(Joined { partner_code: code, onboarding_url: onboarding_url(&app.config, &token), notice }),
@@ -144,15 +214,9 @@ fn onboarding_url(config: &Config, token: &str) -> String {
 }
 
 /// `POST /v1/onboarding`: a fresh address for the signed-in owner.
-pub(crate) async fn onboarding_link(
-    State(app): State<App>,
-    partner: Partner,
-) -> Result<Json<OnboardingLink>, ApiError> {
-    if partner.role != Role::Owner {
-        return Err(forbidden("Only the owner of the agency connects its Stripe account."));
-    }
+pub(crate) async fn onboarding_link(owner: Owner, State(app): State<App>) -> Result<Json<OnboardingLink>, ApiError> {
     let token = tokens::secret(&*app.host, "aik_onb");
-    app.db.query(onboarding_token(&token, &partner.code, ms(app.host.now() + ONBOARDING_GOOD))).await?;
+    app.db.query(onboarding_token(&token, &owner.agency.code, ms(app.host.now() + ONBOARDING_GOOD))).await?;
     Ok(Json(OnboardingLink { url: onboarding_url(&app.config, &token) }))
 }
 
@@ -188,7 +252,7 @@ pub(crate) async fn onboard(
     if query.as_deref() == Some("back=done") {
         return Ok(Html(DONE).into_response());
     }
-    if !PAYABLE.contains(&agency.country.as_str()) {
+    if !is_payable(&agency.country) {
         return Err(conflict(format!(
             "Stripe cannot pay out to {} yet. Your commission is kept until it can.",
             agency.country
@@ -245,13 +309,13 @@ async fn create_account(app: &App, agency: &Agency) -> Result<String, ApiError> 
     }
     let key = format!("aikit-{}-account-{}", app.config.environment(), agency.code);
     let account: StripeAccount = stripe(app, "/v1/accounts", key, form).await?;
-    app.db
-        .query(sql!(
-            "UPDATE partner SET account = ?2, transfers = 'inactive' WHERE code = ?1 AND account IS NULL",
-            &agency.code,
-            &account.id,
-        ))
-        .await?;
+    let keep = sql!(
+        "UPDATE partner SET account = ?2, transfers = 'inactive' WHERE code = ?1 AND account IS NULL",
+        &agency.code,
+        &account.id,
+    );
+    // Stripe may have told about the account before its answer came.
+    inbox::commit(app, vec![keep], &[format!("account:{}", account.id)]).await?;
     Ok(account.id)
 }
 
@@ -270,6 +334,9 @@ async fn stripe<T: serde::de::DeserializeOwned>(
         tracing::warn!(%reason, path, "stripe");
         down()
     })?;
+    if response.status == 409 || response.status == 429 {
+        return Err(unavailable("Stripe is still busy with your last click. Try again in a few seconds."));
+    }
     if response.status / 100 != 2 {
         tracing::warn!(status = response.status, path, "stripe refused");
         return Err(down());

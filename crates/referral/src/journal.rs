@@ -53,6 +53,11 @@ pub(crate) fn insert_because(fact: &Fact, reason: Option<&str>) -> Result<Stmt, 
     Ok(stmt)
 }
 
+/// Stores a fact about a payout of a partner.
+pub(crate) fn insert_for_partner(fact: &Fact, partner: &str) -> Result<Stmt, ApiError> {
+    insert_of(fact, Some(partner), None)
+}
+
 fn insert_of(fact: &Fact, partner: Option<&str>, referral: Option<&str>) -> Result<Stmt, ApiError> {
     let body = serde_json::to_string(fact).map_err(|error| {
         tracing::error!(%error, id = %fact.id, "a fact cannot be written");

@@ -18,10 +18,12 @@ mod inbox;
 mod join;
 mod journal;
 mod links;
+mod members;
 mod pages;
 mod partners;
 mod posting;
 mod promotion;
+mod requirements;
 mod reviews;
 mod run_decide;
 mod run_draft;
@@ -42,7 +44,7 @@ use commission::{TermsBook, TermsError};
 pub use audit::{Actor, AuditError, verify as verify_audit};
 pub use auth::{add_person, issue_key};
 pub use error::ApiError;
-pub use inbox::process_received;
+pub use inbox::{forget_replayable, inbox_events, process_received, reduce_old, retry_events, stripe_facts};
 pub use journal::{JournalPage, head as journal_head, journal_page, stored_journal};
 
 use db::Db;
@@ -86,6 +88,11 @@ pub fn router(app: App) -> Router {
         .route("/pixel.gif", get(click::pixel))
         .route("/onboard/{token}", get(join::onboard))
         .route("/v1/terms/current", get(join::current_terms))
+        .route("/v1/terms/accept", post(join::accept_terms))
+        .route("/v1/terms/accepted", get(join::accepted_terms))
+        .route("/v1/members", get(members::list).post(members::invite))
+        .route("/v1/members/{person}/remove", post(members::remove))
+        .route("/v1/members/{person}/owner", post(members::hand_over))
         .route("/v1/partners", get(partners::list).post(join::join))
         .route("/v1/partners/{partner}", get(partners::one))
         .route("/v1/partners/{partner}/suspend", post(partners::suspend))
@@ -101,6 +108,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/signups", post(signup::sign_up))
         .route("/v1/webhooks/stripe/account", post(inbox::account))
         .route("/v1/webhooks/stripe/connect", post(inbox::connect))
+        .route("/v1/inbox", get(inbox::list))
         .route("/v1/auth/codes", post(auth::request_code))
         .route("/v1/auth/sessions", post(auth::start_session))
         .route("/v1/auth/refresh", post(auth::refresh))

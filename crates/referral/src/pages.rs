@@ -6,17 +6,18 @@ use chrono::{DateTime, Months, TimeDelta, Utc};
 use commission::{ClientStatus, Line, LineKind, LineStatus, Reason, ReferralState, Statement, is_free_mail};
 use serde::Deserialize;
 use wire::{
-    Client, ClientDetail, Estimate, Funnel, MonthEarned, NextPayout, NextStep, NextStepKind, Overview, PartnerName,
-    Payout, PayoutDetail, PayoutState, Role, Touch,
+    Client, ClientDetail, Estimate, Funnel, MonthEarned, NextPayout, NextStep, NextStepKind, NotPaidReason, Overview,
+    PartnerName, Payout, PayoutDetail, PayoutState, Role, Touch,
 };
 
 use crate::auth::Partner;
 use crate::error::{ApiError, not_found};
+use crate::join::{is_payable, not_payable};
 use crate::links::share_url;
 use crate::run_decide::{Standing, Verdict, in_words, month, next_month};
 use crate::runs::{self, PayoutRow};
 use crate::tokens::{at, ms};
-use crate::{App, journal, sql};
+use crate::{App, journal, requirements, sql};
 
 /// Months on the overview's chart.
 const MONTHS: u32 = 12;
@@ -27,6 +28,7 @@ const FUNNEL: TimeDelta = TimeDelta::days(90);
 struct Agency {
     name: String,
     slug: Option<String>,
+    country: String,
     account: Option<String>,
     transfers: String,
     requirements: String,
@@ -59,6 +61,7 @@ pub(crate) async fn overview(State(app): State<App>, partner: Partner) -> Result
     let due_minor = if standing.open_item { 0 } else { standing.balance_minor() };
     let why_not = match standing.verdict() {
         Verdict::Pay(_) => None,
+        Verdict::Not(NotPaidReason::NoAccount) if !is_payable(&agency.country) => Some(not_payable(&agency.country)),
         Verdict::Not(reason) => Some(in_words(reason, standing.balance_minor(), None)),
         Verdict::Nothing => {
             Some("Nothing is due yet. Share your link: you earn when a client that you refer pays.".into())
@@ -93,7 +96,7 @@ async fn agency(app: &App, code: &str, now: DateTime<Utc>) -> Result<Agency, Api
     let row: Option<Agency> = app
         .db
         .query(sql!(
-            "SELECT p.name, p.account, p.transfers, p.requirements,
+            "SELECT p.name, p.country, p.account, p.transfers, p.requirements,
                 (SELECT s.slug FROM partner_slug s WHERE s.partner = p.code AND s.ended_ms IS NULL) AS slug,
                 EXISTS (SELECT 1 FROM terms_acceptance t WHERE t.partner = p.code AND t.version = ?2) AS accepted,
                 EXISTS (SELECT 1 FROM run_item i WHERE i.partner = p.code AND i.sealed = 1 AND i.state NOT IN ('paid', 'void')) AS open,
@@ -110,14 +113,25 @@ async fn agency(app: &App, code: &str, now: DateTime<Utc>) -> Result<Agency, Api
     row.ok_or_else(|| not_found("There is no such agency."))
 }
 
-/// The single next step. Only an owner can connect Stripe.
+/// The single next step. Only an owner can accept terms and connect Stripe.
 fn next_step(agency: &Agency, role: Role, statement: &Statement) -> Option<NextStep> {
-    if agency.transfers != "active" && role == Role::Owner {
-        let (title, text) = match &agency.account {
-            None => ("Connect Stripe to be paid", "Commission is already counted. It is paid out once your Stripe account is connected: about five minutes.".to_string()),
-            Some(_) => ("Finish your Stripe account", requirements_in_words(&agency.requirements)),
+    let step = |kind, title: &str, text: String| Some(NextStep { kind, title: title.into(), text });
+    if statement.suspended {
+        let text = "You keep earning, and what you earned is kept, but nothing is paid out until the suspension ends. Write to us if you do not know why.";
+        return step(NextStepKind::Suspended, "Your agency is suspended", text.into());
+    }
+    if agency.accepted == 0 && role == Role::Owner {
+        let text = "Your rates for clients you have referred stay as they are. Until you accept, commission is counted and not paid.";
+        return step(NextStepKind::AcceptTerms, "The partner terms have changed", text.into());
+    }
+    if agency.transfers != "active" && role == Role::Owner && is_payable(&agency.country) {
+        return match &agency.account {
+            None => step(NextStepKind::Onboarding, "Connect Stripe to be paid", "Commission is already counted. It is paid out once your Stripe account is connected: about five minutes.".into()),
+            Some(_) => {
+                let names: Vec<String> = serde_json::from_str(&agency.requirements).unwrap_or_default();
+                step(NextStepKind::Onboarding, "Finish your Stripe account", requirements::sentence(&names, 3))
+            }
         };
-        return Some(NextStep { kind: NextStepKind::Onboarding, title: title.into(), text });
     }
     let nothing_yet = agency.links == 0 && statement.referrals.is_empty();
     nothing_yet.then(|| NextStep {
@@ -125,38 +139,6 @@ fn next_step(agency: &Agency, role: Role, statement: &Statement) -> Option<NextS
         title: "Share your first link".into(),
         text: "Give it a campaign name, so that you can see which recommendation brought the client.".into(),
     })
-}
-
-/// Stripe's requirement names, as an owner would say them; the first few.
-fn requirements_in_words(json: &str) -> String {
-    let names: Vec<String> = serde_json::from_str(json).unwrap_or_default();
-    let mut words: Vec<&str> = Vec::new();
-    for name in &names {
-        let last = name.rsplit('.').next().unwrap_or(name);
-        let word = match (name.as_str(), last) {
-            (n, _) if n.contains("external_account") => "the bank account to pay to",
-            (n, _) if n.contains("tos_acceptance") => "your acceptance of Stripe's terms",
-            (n, _) if n.contains("verification") => "a document that proves who you are",
-            (n, _) if n.contains("address") => "an address",
-            (n, _) if n.contains("dob") => "a date of birth",
-            (_, "tax_id" | "id_number" | "ssn_last_4") => "a tax number",
-            (n, _) if n.contains("business_profile") => "a few words about your business",
-            _ => "details about your company",
-        };
-        if !words.contains(&word) {
-            words.push(word);
-        }
-    }
-    match words.as_slice() {
-        [] => "Stripe has not confirmed yet that your account can receive transfers. If it takes longer than a day, open it and check.".into(),
-        [one] => format!("Stripe still needs {one}."),
-        [first, rest @ ..] => {
-            let mut list: Vec<&str> = vec![first];
-            list.extend(rest.iter().take(2));
-            let last = list.pop().unwrap_or_default();
-            format!("Stripe still needs {} and {last}.", list.join(", "))
-        }
-    }
 }
 
 /// What the lines earned in the month of `now` come to.
@@ -348,26 +330,4 @@ pub(crate) async fn payout(
     Path(item): Path<String>,
 ) -> Result<Json<PayoutDetail>, ApiError> {
     runs::detail(&app, &item, Some(&partner.code)).await.map(Json)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::requirements_in_words;
-
-    #[test]
-    fn requirements_are_said_in_plain_words() {
-        let table = [
-            ("[]", "Stripe has not confirmed"),
-            (r#"["external_account"]"#, "Stripe still needs the bank account to pay to."),
-            (
-                r#"["external_account","tos_acceptance.date","tos_acceptance.ip","company.tax_id"]"#,
-                "Stripe still needs the bank account to pay to, your acceptance of Stripe's terms and a tax number.",
-            ),
-            ("not json", "Stripe has not confirmed"),
-        ];
-        for (json, starts) in table {
-            let words = requirements_in_words(json);
-            assert!(words.starts_with(starts), "{json}: {words}");
-        }
-    }
 }

@@ -174,6 +174,13 @@ impl Decisions {
         Ok(Decisions { n, last: rows.iter().map(|r| r.at).max() })
     }
 
+    /// How often a referral was moved.
+    pub(crate) async fn moves_of(app: &App, referral: &str) -> Result<Decisions, ApiError> {
+        let moves =
+            sql!("SELECT body->>'at' AS at FROM fact WHERE referral = ?1 AND id LIKE 'referral_moved:%'", referral);
+        Decisions::of(&app.db.query(moves).await?)
+    }
+
     /// Time of the decision that is made now.
     pub(crate) fn next_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         self.last.map_or(now, |last| now.max(last + TimeDelta::milliseconds(1)))
@@ -305,8 +312,8 @@ pub(crate) async fn add_promotion_code(
         }
         Err(other) => return Err(other.into()),
     }
-    let known = promotion::reconsider_all(&app, id).await?;
-    inbox::wake(&app, known).await?;
+    let (batch, names) = promotion::reconsider_all(&app, id).await?;
+    inbox::commit(&app, batch, &names).await?;
     Ok((StatusCode::CREATED, Json(standing(&app, &partner).await?)))
 }
 

@@ -15,7 +15,7 @@ pub trait Host: Send + Sync + 'static {
     fn random(&self, into: &mut [u8]);
 }
 
-/// A request to Stripe: a form, or nothing for a GET.
+/// A request to Stripe.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
     /// Where to.
@@ -41,6 +41,9 @@ pub struct HttpResponse {
 pub trait Http: Send + Sync + 'static {
     /// Send a form by POST. `Err` is a sentence about why there is no answer.
     fn post(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>>;
+
+    /// Read an address. `Err` as above.
+    fn get(&self, url: Url, bearer: String) -> BoxFut<'_, Result<HttpResponse, String>>;
 }
 
 /// Outgoing e-mail.
@@ -78,6 +81,8 @@ pub struct Config {
     pub stripe_api: Url,
     /// May create accounts and onboarding links.
     pub stripe_connect_key: String,
+    /// May read invoices, charges and balance transactions; empty where nothing of that is needed.
+    pub stripe_read_key: String,
     /// Secret of the account endpoint.
     pub webhook_secret_account: String,
     /// Secret of the connect endpoint.
@@ -117,6 +122,7 @@ pub(crate) mod tests {
             demo: false,
             stripe_api: url("http://127.0.0.1:9/"),
             stripe_connect_key: String::new(),
+            stripe_read_key: String::new(),
             webhook_secret_account: String::new(),
             webhook_secret_connect: String::new(),
         }

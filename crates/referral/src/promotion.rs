@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use commission::{Fact, FactBody};
 use serde::Deserialize;
 
-use crate::attribution::{Rule, Source, Touch, WINDOW};
+use crate::attribution::{Rule, Source, Touch, decide_again};
 use crate::db::{Stmt, guard};
 use crate::error::ApiError;
+use crate::partners::Decisions;
 use crate::signup::{Credit, keep_touches};
 use crate::tokens::{self, at, ms};
 use crate::{App, journal, sql};
@@ -25,14 +26,47 @@ pub(crate) fn keep(id: &str, code: &str, partner: &str, now: DateTime<Utc>) -> S
     )
 }
 
-/// A client redeemed a code, whose ever it is.
+/// Whose a code is, as far as it is known.
+pub(crate) async fn kept(app: &App, id: &str) -> Result<Option<Code>, ApiError> {
+    let query = sql!("SELECT partner, code FROM promotion_code WHERE id = ?1", id);
+    Ok(app.db.query(query).await?.first()?)
+}
+
+/// A promotion code that is known.
+#[derive(Deserialize)]
+pub(crate) struct Code {
+    pub partner: String,
+    pub code: String,
+}
+
+/// A client redeemed a code, whose ever it is. Of several reports the earliest time is kept.
 pub(crate) fn keep_redemption(promotion_code: &str, stripe_customer: &str, at: DateTime<Utc>) -> Stmt {
     sql!(
-        "INSERT INTO redemption (promotion_code, stripe_customer, at_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        "INSERT INTO redemption (promotion_code, stripe_customer, at_ms) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET at_ms = min(at_ms, excluded.at_ms)",
         promotion_code,
         stripe_customer,
         ms(at),
     )
+}
+
+/// Whether that is known already, with this time or an earlier one.
+pub(crate) async fn is_redeemed(
+    app: &App,
+    promotion_code: &str,
+    stripe_customer: &str,
+    at: DateTime<Utc>,
+) -> Result<bool, ApiError> {
+    let rows = app
+        .db
+        .query(sql!(
+            "SELECT 1 AS one FROM redemption WHERE promotion_code = ?1 AND stripe_customer = ?2 AND at_ms <= ?3",
+            promotion_code,
+            stripe_customer,
+            ms(at),
+        ))
+        .await?;
+    Ok(rows.first::<serde_json::Value>()?.is_some())
 }
 
 /// What a Stripe customer redeemed of partners' codes, as touches.
@@ -64,18 +98,20 @@ pub(crate) async fn redeemed_by(app: &App, stripe_customer: &str) -> Result<Vec<
 }
 
 /// Looks again at everybody who redeemed a code that has become a partner's.
-pub(crate) async fn reconsider_all(app: &App, promotion_code: &str) -> Result<Vec<String>, ApiError> {
+pub(crate) async fn reconsider_all(app: &App, promotion_code: &str) -> Result<(Vec<Stmt>, Vec<String>), ApiError> {
     #[derive(Deserialize)]
     struct Row {
         stripe_customer: String,
     }
     let query = sql!("SELECT stripe_customer FROM redemption WHERE promotion_code = ?1", promotion_code);
     let rows: Vec<Row> = app.db.query(query).await?.all()?;
-    let mut known = Vec::new();
+    let (mut batch, mut names) = (Vec::new(), Vec::new());
     for row in rows {
-        known.extend(reconsider(app, &row.stripe_customer).await?);
+        let (more, known) = reconsider(app, &row.stripe_customer, None, None).await?;
+        batch.extend(more);
+        names.extend(known);
     }
-    Ok(known)
+    Ok((batch, names))
 }
 
 #[derive(Deserialize)]
@@ -86,84 +122,144 @@ struct Customer {
     referral: Option<String>,
     partner: Option<String>,
     rule: Option<String>,
-    /// When the touch that decided was; absent for a cookie that only its age speaks for.
-    decided_ms: Option<i64>,
     first_paid: Option<DateTime<Utc>>,
-    touches: i64,
-    /// The redemption is among the evidence already.
-    known: i64,
-    moves: i64,
 }
 
-/// Lets the newest redemption of a customer count, if it came before the first payment and within thirty days of the
-/// sign-up, and after the touch that decided so far. What a person decided stays.
-/// Answers the names that events may wait for and that are known from now on.
-pub(crate) async fn reconsider(app: &App, stripe_customer: &str) -> Result<Vec<String>, ApiError> {
-    let Some(touch) = redeemed_by(app, stripe_customer).await?.into_iter().next() else { return Ok(Vec::new()) };
-    let redeemed_at = touch.at.unwrap_or_default();
-    let customer: Option<Customer> = app
-        .db
-        .query(sql!(
-            "SELECT c.id, c.signed_up_ms, c.email, c.referral, r.partner, r.rule,
-                (SELECT max(t.at_ms) FROM touch t WHERE t.customer = c.id AND t.decided = 1) AS decided_ms,
-                (SELECT min(f.body->>'at') FROM fact f WHERE f.referral = c.referral AND f.id LIKE 'invoice_paid:%') AS first_paid,
-                (SELECT count(*) FROM touch t WHERE t.customer = c.id) AS touches,
-                EXISTS (SELECT 1 FROM touch t WHERE t.customer = c.id AND t.source = 'promotion_code' AND t.at_ms = ?2) AS known,
-                (SELECT count(*) FROM fact f WHERE f.referral = c.referral AND f.id LIKE 'referral_moved:%') AS moves
-             FROM customer c LEFT JOIN referral r ON r.id = c.referral WHERE c.stripe_customer = ?1",
-            stripe_customer,
-            ms(redeemed_at),
-        ))
-        .await?
-        .first()?;
-    let Some(customer) = customer.filter(|c| c.known == 0) else { return Ok(Vec::new()) };
-    let Some(signed_up_at) = customer.signed_up_ms.map(at) else { return Ok(Vec::new()) };
-    let counts = (redeemed_at - signed_up_at).abs() <= WINDOW
-        && customer.decided_ms.is_none_or(|decided| decided < ms(redeemed_at))
-        && customer.first_paid.is_none_or(|paid| redeemed_at <= paid)
-        && customer.rule.as_deref() != Some(Rule::Staff.name());
-    let mut batch = Vec::new();
-    match (&customer.referral, &customer.email) {
-        (Some(referral), _) if counts && customer.partner.as_ref() != Some(&touch.partner) => {
-            let reason =
-                format!("The client redeemed the promotion code {}.", touch.given.as_deref().unwrap_or_default());
-            let from = customer.partner.as_deref().unwrap_or_default();
-            batch.extend(moved(
+async fn load(app: &App, stripe_customer: &str, customer: Option<&str>) -> Result<Option<Customer>, ApiError> {
+    let query = sql!(
+        "SELECT c.id, c.signed_up_ms, c.email, c.referral, r.partner, r.rule,
+            (SELECT min(f.body->>'at') FROM fact f
+             WHERE f.referral = c.referral AND f.id LIKE 'invoice_paid:%' AND f.body->>'amount_minor' > 0) AS first_paid
+         FROM customer c LEFT JOIN referral r ON r.id = c.referral
+         WHERE c.id = coalesce(?2, (SELECT id FROM customer WHERE stripe_customer = ?1))",
+        stripe_customer,
+        customer,
+    );
+    Ok(app.db.query(query).await?.first()?)
+}
+
+/// A touch with its number among the customer's.
+struct Numbered {
+    n: usize,
+    touch: Touch,
+    decided: bool,
+}
+
+async fn touches_of(app: &App, customer: &str) -> Result<Vec<Numbered>, ApiError> {
+    #[derive(Deserialize)]
+    struct Row {
+        n: usize,
+        at_ms: Option<i64>,
+        source: String,
+        partner: String,
+        click: Option<String>,
+        given: Option<String>,
+        counts: i64,
+        decided: i64,
+    }
+    let query = sql!(
+        "SELECT n, at_ms, source, partner, click, given, counts, decided FROM touch WHERE customer = ?1 ORDER BY n",
+        customer,
+    );
+    let rows: Vec<Row> = app.db.query(query).await?.all()?;
+    let numbered = |r: Row| {
+        let source = Source::named(&r.source)?;
+        let (at, counts) = (r.at_ms.map(at), r.counts != 0);
+        let touch = Touch { at, source, partner: r.partner, click: r.click, given: r.given, counts };
+        Some(Numbered { n: r.n, touch, decided: r.decided != 0 })
+    };
+    Ok(rows.into_iter().filter_map(numbered).collect())
+}
+
+/// A payment of a referral that is about to be a fact.
+#[derive(Clone, Copy)]
+pub(crate) struct Payment<'a> {
+    pub referral: &'a str,
+    pub at: DateTime<Utc>,
+}
+
+/// Decides once more to whom a customer who redeemed codes is credited, with everything known by now: what it comes to
+/// depends on what happened and not on the order in which it was told. What a person decided stays.
+///
+/// `customer` is AIKit's id where Stripe's is only being learned, `paid` a payment that is written in the same batch. Answers
+/// what to write, and the names that events may wait for and that are known from then on.
+pub(crate) async fn reconsider(
+    app: &App,
+    stripe_customer: &str,
+    customer: Option<&str>,
+    paid: Option<Payment<'_>>,
+) -> Result<(Vec<Stmt>, Vec<String>), ApiError> {
+    let nothing = (Vec::new(), Vec::new());
+    let redeemed = redeemed_by(app, stripe_customer).await?;
+    if redeemed.is_empty() {
+        return Ok(nothing);
+    }
+    let Some(customer) = load(app, stripe_customer, customer).await? else { return Ok(nothing) };
+    let Some(signed_up_at) = customer.signed_up_ms.map(at) else { return Ok(nothing) };
+    let known = touches_of(app, &customer.id).await?;
+    let next = known.iter().map(|k| k.n).max().unwrap_or(0) + 1;
+    let before = known.iter().find(|k| k.decided).map(|k| k.n);
+    let is_same = |k: &Numbered, t: &Touch| {
+        k.touch.source == t.source && k.touch.partner == t.partner && k.touch.at == t.at && k.touch.given == t.given
+    };
+    let (told, fresh): (Vec<Touch>, Vec<Touch>) =
+        redeemed.into_iter().partition(|t| known.iter().any(|k| is_same(k, t)));
+    // A redemption that was told with a later time is evidence, and stands there with its earlier one too.
+    let is_superseded = |t: &Touch| t.source == Source::PromotionCode && !told.contains(t);
+    let numbered = known.into_iter().filter(|k| !is_superseded(&k.touch)).map(|k| (k.n, k.touch));
+    let (ns, touches): (Vec<usize>, Vec<Touch>) =
+        numbered.chain(fresh.iter().cloned().enumerate().map(|(n, t)| (next + n, t))).unzip();
+
+    let paid = paid.filter(|p| Some(p.referral) == customer.referral.as_deref()).map(|p| p.at);
+    let first_paid = customer.first_paid.into_iter().chain(paid).min();
+    let by_staff = customer.rule.as_deref() == Some(Rule::Staff.name());
+    let decision = if by_staff { None } else { decide_again(&touches, signed_up_at, first_paid) };
+    let (mut batch, mut names) = (Vec::new(), Vec::new());
+    if let Some((winner, rule)) = decision {
+        let touch = &touches[winner];
+        match (&customer.referral, &customer.email) {
+            (Some(referral), _) if customer.partner.as_ref() != Some(&touch.partner) => {
+                let from = customer.partner.as_deref().unwrap_or_default();
+                let reason = match touch.source {
+                    Source::PromotionCode => format!(
+                        "The client redeemed the promotion code {}.",
+                        touch.given.as_deref().unwrap_or_default()
+                    ),
+                    _ => "The promotion code was redeemed after the client's first payment.".into(),
+                };
+                let moves = Decisions::moves_of(app, referral).await?;
+                let at = moves.next_at(touch.at.unwrap_or(signed_up_at));
+                batch.extend(moved(referral, from, &touch.partner, rule, at, moves.n + 1, &reason)?);
+            }
+            (None, Some(email)) => {
+                let referral = tokens::id(&*app.host, "r");
+                let partner = &touch.partner;
+                let credit =
+                    Credit { referral: &referral, partner, email, signed_up_at, click: None, rule, reason: None };
+                batch.extend(credited(&customer.id, &credit)?);
+                names.push(format!("customer:{stripe_customer}"));
+                tracing::info!(partner, "a promotion code is credited");
+            }
+            (Some(referral), _) if customer.rule.as_deref() != Some(rule.name()) => batch.push(sql!(
+                "UPDATE referral SET rule = ?3 WHERE id = ?1 AND partner = ?2",
                 referral,
-                from,
                 &touch.partner,
-                Rule::PromotionCode,
-                redeemed_at,
-                customer.moves + 1,
-                &reason,
-            )?);
+                rule.name(),
+            )),
+            _ => {}
         }
-        (None, Some(email)) if counts => {
-            let referral = tokens::id(&*app.host, "r");
-            let credit = Credit {
-                referral: &referral,
-                partner: &touch.partner,
-                email,
-                signed_up_at,
-                click: None,
-                rule: Rule::PromotionCode,
-                reason: None,
-            };
-            batch.extend(credited(&customer.id, &credit)?);
+    }
+    if !fresh.is_empty() {
+        batch.push(keep_touches(&customer.id, next, &fresh, None));
+    }
+    match decision.map(|(winner, _)| ns[winner]) {
+        Some(n) if before != Some(n) => {
+            let n = i64::try_from(n).unwrap_or(i64::MAX);
+            batch.push(sql!("UPDATE touch SET decided = (n = ?2) WHERE customer = ?1", &customer.id, n));
         }
         _ => {}
     }
-    if counts {
-        batch.push(sql!("UPDATE touch SET decided = 0 WHERE customer = ?1", &customer.id));
-    }
-    let from = usize::try_from(customer.touches).unwrap_or_default() + 1;
-    batch.push(keep_touches(&customer.id, from, std::slice::from_ref(&touch), counts.then_some(0)));
-    app.db.batch(batch).await?;
-    if customer.referral.is_some() || !counts {
-        return Ok(Vec::new());
-    }
-    tracing::info!(partner = touch.partner, "a promotion code is credited");
-    Ok(vec![format!("customer:{stripe_customer}")])
+    Ok((batch, names))
 }
 
 /// Statements that credit a customer whom nobody was credited for, if that is still so.

@@ -209,7 +209,7 @@ async fn settle(
     if before.decision == Some(decision) {
         return Err(conflict(format!("This referral is {} already.", decision_name(Some(decision)))));
     }
-    let decisions = decisions(app, referral, "referral_cleared:%", "referral_rejected:%").await?;
+    let decisions = decisions(app, referral).await?;
     let (about, why) = (referral.to_owned(), Some(reason.to_owned()));
     let (name, action, body) = match decision {
         Decision::Cleared => {
@@ -236,12 +236,11 @@ async fn settle(
     review(app, referral).await.map(Json)
 }
 
-async fn decisions(app: &App, referral: &str, one: &str, other: &str) -> Result<Decisions, ApiError> {
+async fn decisions(app: &App, referral: &str) -> Result<Decisions, ApiError> {
     let query = sql!(
-        "SELECT body->>'at' AS at FROM fact WHERE referral = ?1 AND (id LIKE ?2 OR id LIKE ?3)",
+        "SELECT body->>'at' AS at FROM fact
+         WHERE referral = ?1 AND (id LIKE 'referral_cleared:%' OR id LIKE 'referral_rejected:%')",
         referral,
-        one,
-        other,
     );
     Decisions::of(&app.db.query(query).await?)
 }
@@ -264,7 +263,7 @@ pub(crate) async fn move_referral(
     if from == to {
         return Err(conflict(format!("This referral is {to}'s already.")));
     }
-    let moves = decisions(&app, &referral, "referral_moved:%", "referral_moved:%").await?;
+    let moves = Decisions::moves_of(&app, &referral).await?;
     let now = app.host.now();
     let mut batch = promotion::moved(&referral, &from, &to, Rule::Staff, moves.next_at(now), moves.n + 1, reason)?;
     if let Some(customer) = customer_of(&app, &referral).await? {
@@ -365,9 +364,10 @@ pub(crate) async fn credit_customer(
         .before(json!({"partner": null, "reason": row.reason}))
         .after(json!({"partner": partner, "customer": given.customer_id}))
         .reason(reason);
+    // What the client has paid until now waits for it by name.
+    let names: Vec<String> = row.stripe_customer.into_iter().map(|c| format!("customer:{c}")).collect();
+    batch.extend(inbox::known(&names));
     audit::write(&app, batch, &[entry]).await?;
-    if let Some(stripe) = row.stripe_customer {
-        inbox::wake(&app, vec![format!("customer:{stripe}")]).await?;
-    }
+    inbox::read_woken(&app).await;
     Ok((StatusCode::CREATED, Json(review(&app, &referral).await?)))
 }

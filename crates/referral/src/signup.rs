@@ -11,7 +11,7 @@ use wire::{SignUp, SignedUp};
 
 use crate::attribution::{Rule, Source, Touch, WINDOW, decide};
 use crate::auth::{ServerKey, read_email};
-use crate::db::{DbError, Stmt};
+use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, conflict, invalid};
 use crate::slug::likeness;
 use crate::tokens::{self, at, ms, read_partner_code, read_uuid};
@@ -101,7 +101,7 @@ pub(crate) async fn sign_up(
     let touches = touches(&app, &given, signed_up_at).await?;
     let decision = decide(&touches, signed_up_at);
     let mut batch = Vec::new();
-    let answer = match &decision {
+    let mut answer = match &decision {
         Ok((n, rule)) => {
             let (id, touch) = (tokens::id(&*app.host, "r"), &touches[*n]);
             let credit = Credit {
@@ -129,8 +129,12 @@ pub(crate) async fn sign_up(
         answer.reason.as_ref().map(|_| email.as_str()),
     ));
     batch.push(keep_touches(&given.customer_id, 1, &touches, decision.ok().map(|(n, _)| n)));
-    match app.db.batch(batch).await {
-        Ok(_) => {}
+    // A Stripe customer that is credited from now on may have paid already: its events wait for it by name.
+    let stripe = stripe_customer(&given);
+    let names: Vec<String> =
+        stripe.filter(|_| answer.referral_id.is_some()).into_iter().map(|c| format!("customer:{c}")).collect();
+    match inbox::commit(&app, batch, &names).await {
+        Ok(()) => {}
         // Somebody else recorded the same customer meanwhile: theirs is the answer.
         Err(DbError::Constraint(_)) => {
             return match recorded(&app, &given).await? {
@@ -143,9 +147,16 @@ pub(crate) async fn sign_up(
         }
         Err(other) => return Err(other.into()),
     }
-    if let (Some(id), Some(stripe)) = (&answer.referral_id, stripe_customer(&given)) {
+    if let Some(stripe) = stripe {
+        // A code may have been redeemed, or turned out to be redeemed too late, since the touches were looked up.
+        let (batch, names) = promotion::reconsider(&app, stripe, None, None).await?;
+        inbox::commit(&app, batch, &names).await?;
+        if let Some(row) = find(&app, &given.customer_id).await? {
+            answer = row.answer();
+        }
+    }
+    if let Some(id) = &answer.referral_id {
         tracing::info!(referral = %id, "sign-up credited");
-        inbox::wake(&app, vec![format!("customer:{stripe}")]).await?;
     }
     let status = if answer.referral_id.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(answer)))
@@ -163,6 +174,12 @@ struct Recorded {
     stripe_customer: Option<String>,
 }
 
+impl Recorded {
+    fn answer(self) -> SignedUp {
+        SignedUp { referral_id: self.referral, partner_code: self.partner, reason: self.reason }
+    }
+}
+
 async fn find(app: &App, customer: &str) -> Result<Option<Recorded>, ApiError> {
     let query = sql!(
         "SELECT c.referral, r.partner, c.reason, c.stripe_customer FROM customer c
@@ -176,26 +193,28 @@ async fn find(app: &App, customer: &str) -> Result<Option<Recorded>, ApiError> {
 async fn recorded(app: &App, given: &SignUp) -> Result<Option<SignedUp>, ApiError> {
     let Some(mut row) = find(app, &given.customer_id).await? else { return Ok(None) };
     if let (None, Some(stripe)) = (&row.stripe_customer, stripe_customer(given)) {
-        let add = sql!(
-            "UPDATE customer SET stripe_customer = ?2 WHERE id = ?1 AND stripe_customer IS NULL",
-            &given.customer_id,
-            stripe
-        );
-        match app.db.query(add).await {
-            Ok(added) if added.changes == 1 => {
-                let mut known = promotion::reconsider(app, stripe).await?;
-                known.push(format!("customer:{stripe}"));
-                inbox::wake(app, known).await?;
-                row = find(app, &given.customer_id).await?.unwrap_or(row);
-            }
-            Ok(_) => {}
+        let mut batch = vec![
+            guard(
+                "EXISTS (SELECT 1 FROM customer WHERE id = ?1 AND stripe_customer IS NULL)",
+                vec![(&given.customer_id).into()],
+            ),
+            sql!("UPDATE customer SET stripe_customer = ?2 WHERE id = ?1", &given.customer_id, stripe),
+        ];
+        let (credit, _) = promotion::reconsider(app, stripe, Some(&given.customer_id), None).await?;
+        batch.extend(credit);
+        let added = inbox::commit(app, batch, &[format!("customer:{stripe}")]).await;
+        row = find(app, &given.customer_id).await?.unwrap_or(row);
+        match added {
+            Ok(()) => {}
+            // Somebody else added it meanwhile.
+            Err(DbError::Constraint(_)) if row.stripe_customer.as_deref() == Some(stripe) => {}
             Err(DbError::Constraint(_)) => {
                 return Err(conflict(format!("The Stripe customer {stripe} belongs to another sign-up.")));
             }
             Err(other) => return Err(other.into()),
         }
     }
-    Ok(Some(SignedUp { referral_id: row.referral, partner_code: row.partner, reason: row.reason }))
+    Ok(Some(row.answer()))
 }
 
 /// Looks up everything that a sign-up names: partners that exist, the clicks of its browser, promotion codes.

@@ -129,6 +129,7 @@ pub(crate) fn build(
         demo,
         stripe_api,
         stripe_connect_key: secret("STRIPE_CONNECT_KEY").unwrap_or_default(),
+        stripe_read_key: secret("STRIPE_READ_KEY").unwrap_or_default(),
         webhook_secret_account: secret("STRIPE_WEBHOOK_SECRET_ACCOUNT").unwrap_or_default(),
         webhook_secret_connect: secret("STRIPE_WEBHOOK_SECRET_CONNECT").unwrap_or_default(),
     })

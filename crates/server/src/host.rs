@@ -92,12 +92,19 @@ impl Http for Network {
                 .form(&request.form)
                 .send()
                 .await;
-            // Never the error's own text: it may carry the address with its parameters.
-            let answer =
-                sent.map_err(|e| if e.is_timeout() { "no answer in time" } else { "no connection" }.to_string())?;
-            let status = answer.status().as_u16();
-            let body = answer.text().await.map_err(|_| "the answer broke off".to_string())?;
-            Ok(HttpResponse { status, body })
+            answered(sent).await
         })
     }
+
+    fn get(&self, url: Url, bearer: String) -> BoxFut<'_, Result<HttpResponse, String>> {
+        Box::pin(async move { answered(self.0.get(url).bearer_auth(bearer).send().await).await })
+    }
+}
+
+/// Never the error's own text: it may carry the address with its parameters.
+async fn answered(sent: reqwest::Result<reqwest::Response>) -> Result<HttpResponse, String> {
+    let answer = sent.map_err(|e| if e.is_timeout() { "no answer in time" } else { "no connection" }.to_string())?;
+    let status = answer.status().as_u16();
+    let body = answer.text().await.map_err(|_| "the answer broke off".to_string())?;
+    Ok(HttpResponse { status, body })
 }

@@ -4,6 +4,7 @@ mod audit;
 mod config;
 mod forecast;
 mod host;
+mod inbox;
 mod journal;
 mod mail;
 mod payouts;
@@ -50,6 +51,11 @@ enum Command {
     Audit {
         #[command(subcommand)]
         command: audit::Audit,
+    },
+    /// Stripe's events: list them, try them again, read them all again.
+    Inbox {
+        #[command(subcommand)]
+        command: inbox::Inbox,
     },
     /// Keys of programs.
     Key {
@@ -129,6 +135,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Diff(options) => statements::run_diff(&options),
         Command::Forecast(options) => forecast::run(&options),
         Command::Journal(options) => journal::run(options).await,
+        Command::Inbox { command } => inbox::run(command).await,
         Command::Audit { command } => audit::run(command).await,
         Command::Key { command: Key::Issue { data, kind, label } } => {
             let app = serve::offline_app(&data)?;

@@ -95,6 +95,20 @@ pub(crate) fn existing_app(data: &Path) -> anyhow::Result<App> {
     offline_app(data)
 }
 
+/// The same with the server's own configuration and secrets.
+pub(crate) fn configured_app(data: &Path, config: Option<&Path>) -> anyhow::Result<App> {
+    existing_app(data)?;
+    let file = config::read(config)?;
+    let from = file.mail_from.clone();
+    Ok(app(data, config::build(file, 0, false, secret)?, &from)?.0)
+}
+
+/// Copies the database of one folder into a new one, also while it is in use.
+pub(crate) fn copy_database(data: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    Ok(open(data, false)?.backup(&to.join("referral.db"))?)
+}
+
 pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let file = config::read(options.config.as_deref())?;
     let from = file.mail_from.clone();
@@ -133,6 +147,10 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let left = referral::process_received(&app).await.context("stored events cannot be processed")?;
     if left > 0 {
         tracing::info!(left, "processed events that an earlier stop had left");
+    }
+    // A newer program may read what failed; a key may have been given since.
+    if let Err(error) = referral::retry_events(&app, None).await {
+        tracing::warn!(%error, "events that failed are still waiting");
     }
 
     tokio::spawn(catch_up(app.clone()));
@@ -199,6 +217,11 @@ async fn catch_up(app: App) {
         tokio::time::sleep(CATCH_UP).await;
         if let Err(error) = referral::process_received(&app).await {
             tracing::error!(%error, "stored events wait to be processed");
+        }
+        match referral::reduce_old(&app).await {
+            Ok(0) => {}
+            Ok(n) => tracing::info!(n, "events older than 90 days keep only what is read of them"),
+            Err(error) => tracing::error!(%error, "old events keep their bodies"),
         }
     }
 }

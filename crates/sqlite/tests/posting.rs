@@ -55,6 +55,10 @@ impl Http for Offline {
     fn post(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async { Err("there is no network".into()) })
     }
+
+    fn get(&self, _: Url, _: String) -> BoxFut<'_, Result<HttpResponse, String>> {
+        Box::pin(async { Err("there is no network".into()) })
+    }
 }
 
 impl Mail for Offline {
@@ -97,6 +101,7 @@ fn router(db: &Sqlite, host: &Arc<TestHost>, terms: TermsBook) -> Router {
         demo: true,
         stripe_api: Url::parse("http://127.0.0.1:9/").unwrap(),
         stripe_connect_key: String::new(),
+        stripe_read_key: String::new(),
         webhook_secret_account: String::new(),
         webhook_secret_connect: String::new(),
     };
@@ -137,7 +142,7 @@ impl Books {
     async fn accept(&self, terms: &TermsBook) {
         for version in terms.versions() {
             self.sql(sql!(
-                "INSERT INTO terms_acceptance SELECT code, ?1, 0 FROM partner WHERE true ON CONFLICT DO NOTHING",
+                "INSERT INTO terms_acceptance (partner, version, at_ms) SELECT code, ?1, 0 FROM partner WHERE true ON CONFLICT DO NOTHING",
                 &version.id
             ))
             .await;

@@ -80,6 +80,8 @@ calls! {
     overview: Get "/v1/overview" (Nothing) -> Overview;
     /// A fresh address that leads on to Stripe.
     onboarding_link: Post "/v1/onboarding" (Nothing) -> OnboardingLink;
+    /// The owner accepts the terms in force.
+    accept_terms: Post "/v1/terms/accept" (AcceptTerms) -> Vec<AcceptedTerms>;
     /// The agency's links, the newest first.
     links: Get "/v1/links" (Nothing) -> Vec<Link>;
     /// Make a link.

@@ -84,3 +84,41 @@ pub struct SignedUp {
     #[ts(optional)]
     pub reason: Option<String>,
 }
+
+/// `GET /v1/inbox`: which of Stripe's events to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct InboxQuery {
+    /// `received`, `done`, `waiting`, `ignored` or `failed`; all, if absent.
+    #[serde(default)]
+    pub state: Option<String>,
+    /// `next` of the page before.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// A page of Stripe's events, the newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct InboxPage {
+    /// The events.
+    pub events: Vec<InboxEvent>,
+    /// Cursor of the next page, when there is one.
+    pub next: Option<String>,
+}
+
+/// One of Stripe's events, and where it stands. Its body is not shown: it is about people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct InboxEvent {
+    /// `evt_…`.
+    pub event: String,
+    /// Stripe's name of what happened, `invoice.paid`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+    /// `received`, `done`, `waiting`, `ignored` or `failed`.
+    pub state: String,
+    /// Names of what it waits for, `customer:cus_…`; the first that becomes known wakes it.
+    pub waits_for: Vec<String>,
+    /// Why it waits, is ignored or has failed, in words.
+    pub note: Option<String>,
+}

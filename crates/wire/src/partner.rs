@@ -3,7 +3,7 @@ use commission::{ClientStatus, Flag, Line, PlatinumProgress, Tier, Totals, Volum
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::PartnerName;
+use crate::{PartnerName, Role};
 
 /// `GET /v1/overview`: an agency's first page.
 #[derive(Clone, Debug, Serialize, Deserialize, TS)]
@@ -113,6 +113,50 @@ pub enum NextStepKind {
     Onboarding,
     /// Share the first link.
     FirstLink,
+    /// Newer terms are in force: show them, and call `accept_terms` with their version.
+    AcceptTerms,
+    /// The agency is suspended; there is nothing to do here but to write to AIKit.
+    Suspended,
+}
+
+/// `POST /v1/terms/accept`: the owner accepts the terms in force, and with them the disclosure.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct AcceptTerms {
+    /// Version that was shown, from `GET /v1/terms/current`.
+    pub version: String,
+}
+
+/// A version of the terms that the agency has accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct AcceptedTerms {
+    /// Version of the agreement and the disclosure.
+    pub version: String,
+    /// When.
+    pub accepted_at: DateTime<Utc>,
+    /// Who, by id; absent for those that came with joining.
+    pub person: Option<String>,
+}
+
+/// Somebody who signs in for an agency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Member {
+    /// Id of the person.
+    pub person: String,
+    /// Address that signs in.
+    pub email: String,
+    /// `owner` or `member`.
+    pub role: Role,
+    /// When the person was added.
+    pub added_at: DateTime<Utc>,
+    /// When the person last proved who they are, on a session that is still known; absent for who has never signed in.
+    pub signed_in_at: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/members`: the owner invites somebody.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct InviteMember {
+    /// Address that will sign in.
+    pub email: String,
 }
 
 /// `POST /v1/onboarding`: a one-time address that leads on to Stripe.

@@ -67,6 +67,10 @@ impl Http for Offline {
     fn post(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async { Err("there is no network".into()) })
     }
+
+    fn get(&self, _: Url, _: String) -> BoxFut<'_, Result<HttpResponse, String>> {
+        Box::pin(async { Err("there is no network".into()) })
+    }
 }
 
 /// What a call answered.
@@ -147,6 +151,7 @@ impl Api {
             demo: false,
             stripe_api: Url::parse("http://127.0.0.1:9/").unwrap(),
             stripe_connect_key: String::new(),
+            stripe_read_key: String::new(),
             webhook_secret_account: "whsec_account".into(),
             webhook_secret_connect: "whsec_connect".into(),
         };

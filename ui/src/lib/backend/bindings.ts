@@ -1,6 +1,32 @@
 // Generated from crates/wire by `./dev gen`. Do not edit.
 
 /**
+ * `POST /v1/terms/accept`: the owner accepts the terms in force, and with them the disclosure.
+ */
+export type AcceptTerms = { 
+/**
+ * Version that was shown, from `GET /v1/terms/current`.
+ */
+version: string, };
+
+/**
+ * A version of the terms that the agency has accepted.
+ */
+export type AcceptedTerms = { 
+/**
+ * Version of the agreement and the disclosure.
+ */
+version: string, 
+/**
+ * When.
+ */
+accepted_at: string, 
+/**
+ * Who, by id; absent for those that came with joining.
+ */
+person: string | null, };
+
+/**
  * Who is signed in.
  */
 export type Account = { 
@@ -528,7 +554,7 @@ text: string, };
 /**
  * Kinds of next steps.
  */
-export type NextStepKind = "onboarding" | "first_link";
+export type NextStepKind = "onboarding" | "first_link" | "accept_terms" | "suspended";
 
 /**
  * A partner that a run does not pay.
@@ -1183,6 +1209,8 @@ export type Calls = {
   overview: { args: Nothing; answer: Overview };
   /** A fresh address that leads on to Stripe. */
   onboarding_link: { args: Nothing; answer: OnboardingLink };
+  /** The owner accepts the terms in force. */
+  accept_terms: { args: AcceptTerms; answer: Array<AcceptedTerms> };
   /** The agency's links, the newest first. */
   links: { args: Nothing; answer: Array<Link> };
   /** Make a link. */
@@ -1225,6 +1253,7 @@ export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; pat
   join: { method: 'POST', path: '/v1/partners' },
   overview: { method: 'GET', path: '/v1/overview' },
   onboarding_link: { method: 'POST', path: '/v1/onboarding' },
+  accept_terms: { method: 'POST', path: '/v1/terms/accept' },
   links: { method: 'GET', path: '/v1/links' },
   create_link: { method: 'POST', path: '/v1/links' },
   update_link: { method: 'POST', path: '/v1/links/{link}' },
