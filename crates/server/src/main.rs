@@ -1,5 +1,6 @@
 //! `aikit-partners-server`: the Referral API on SQLite with the web dashboard, and the operator's commands.
 
+mod audit;
 mod config;
 mod host;
 mod journal;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
+use referral::Actor;
 use wire::Role;
 
 #[derive(Parser)]
@@ -39,6 +41,11 @@ enum Command {
     Statements(statements::Statements),
     /// Write the stored facts as a journal, and the terms beside it.
     Journal(journal::Journal),
+    /// The audit chain.
+    Audit {
+        #[command(subcommand)]
+        command: audit::Audit,
+    },
     /// Keys of programs.
     Key {
         #[command(subcommand)]
@@ -115,13 +122,15 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Payouts { command } => payouts::run(command).await,
         Command::Statements(options) => statements::run(&options),
         Command::Journal(options) => journal::run(options).await,
+        Command::Audit { command } => audit::run(command).await,
         Command::Key { command: Key::Issue { data, kind, label } } => {
             let app = serve::offline_app(&data)?;
             let kind = match kind {
                 KeyKind::Server => "server",
                 KeyKind::Executor => "executor",
             };
-            let secret = referral::issue_key(&app, kind, &label).await.context("the key was not issued")?;
+            let secret =
+                referral::issue_key(&app, &Actor::Operator, kind, &label).await.context("the key was not issued")?;
             println!("{secret}");
             Ok(())
         }
@@ -133,7 +142,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
                 StaffRole::Admin => Role::Admin,
                 StaffRole::Auditor => Role::Auditor,
             };
-            referral::add_person(&app, &email, role).await.context("nobody was added")?;
+            referral::add_person(&app, &Actor::Operator, &email, role).await.context("nobody was added")?;
             println!("{email} can sign in from {} on.", app.host.now().format("%-d %B %Y, %H:%M UTC"));
             Ok(())
         }

@@ -12,7 +12,10 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior, params_from_iter};
 
 /// Every migration, the oldest first. Forward only.
-const MIGRATIONS: &[(&str, &str)] = &[("0001_init", include_str!("../../../migrations/referral/0001_init.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_init", include_str!("../../../migrations/referral/0001_init.sql")),
+    ("0003_credit", include_str!("../../../migrations/referral/0003_credit.sql")),
+];
 
 /// How SQLite behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

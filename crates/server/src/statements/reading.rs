@@ -121,8 +121,7 @@ fn field_at(json: &str, column: usize) -> Option<String> {
 mod tests {
     use super::*;
 
-    const JOINED: &str =
-        r#"{"id":"a","at":"2026-01-01T00:00:00Z","type":"partner_joined","partner":"P","name":"A","website":"a.example"}"#;
+    const JOINED: &str = r#"{"id":"a","at":"2026-01-01T00:00:00Z","type":"partner_joined","partner":"P","name":"A","website":"a.example"}"#;
 
     fn told(text: &[u8]) -> Result<usize, String> {
         read(text, |_| {}).map(|journal| journal.facts.len()).map_err(|error| error.to_string())
@@ -160,13 +159,25 @@ mod tests {
     #[test]
     fn what_is_no_json_is_named_by_the_field_it_was_meant_for() {
         let table = [
-            (r#"{"id":"b","amount_minor":NaN}"#, "line 2: field `amount_minor` is not written as JSON: expected value (column 26)"),
+            (
+                r#"{"id":"b","amount_minor":NaN}"#,
+                "line 2: field `amount_minor` is not written as JSON: expected value (column 26)",
+            ),
             (r#"{"id":"b","amount_minor":-Infinity}"#, "line 2: field `amount_minor` is not"),
-            (r#"{"id":"b","amount_minor":1e999}"#, "line 2: field `amount_minor` is not written as JSON: number out of range"),
+            (
+                r#"{"id":"b","amount_minor":1e999}"#,
+                "line 2: field `amount_minor` is not written as JSON: number out of range",
+            ),
             (r#"{"id":"b","x":{"y":[1,"\"}"]},"at":'2026'}"#, "line 2: field `at` is not"),
-            (r#"{"id":"b","at":"2026-0"#, "line 2: field `at` is not written as JSON: EOF while parsing a string (column 22); the file seems to be cut off here"),
+            (
+                r#"{"id":"b","at":"2026-0"#,
+                "line 2: field `at` is not written as JSON: EOF while parsing a string (column 22); the file seems to be cut off here",
+            ),
             (r#"{"id":"b","type":"partner_joi\"#, "line 2: field `type` is not"),
-            ("{", "line 2: is not one JSON object: EOF while parsing an object (column 1); the file seems to be cut off here"),
+            (
+                "{",
+                "line 2: is not one JSON object: EOF while parsing an object (column 1); the file seems to be cut off here",
+            ),
             ("null", "line 2: is not a JSON object"),
         ];
         for (line, expected) in table {
