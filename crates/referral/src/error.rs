@@ -20,6 +20,8 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// For the person who reads it.
     pub message: String,
+    /// When it may work again, in seconds: `Retry-After`.
+    pub retry_after_s: Option<u32>,
 }
 
 fn status(code: ErrorCode) -> StatusCode {
@@ -37,7 +39,7 @@ fn status(code: ErrorCode) -> StatusCode {
 macro_rules! constructors {
     ($($name:ident => $code:ident),*) => { $(
         pub(crate) fn $name(message: impl Into<String>) -> ApiError {
-            ApiError { code: ErrorCode::$code, message: message.into() }
+            ApiError { code: ErrorCode::$code, message: message.into(), retry_after_s: None }
         }
     )* };
 }
@@ -49,7 +51,11 @@ constructors!(
 pub(crate) fn step_up() -> ApiError {
     let message =
         "This needs a sign-in that is at most five minutes old. Confirm that it is you, then repeat it.".into();
-    ApiError { code: ErrorCode::StepUp, message }
+    ApiError { code: ErrorCode::StepUp, message, retry_after_s: None }
+}
+
+pub(crate) fn too_many(message: impl Into<String>, retry_after_s: u32) -> ApiError {
+    ApiError { code: ErrorCode::TooMany, message: message.into(), retry_after_s: Some(retry_after_s) }
 }
 
 impl From<DbError> for ApiError {
@@ -66,7 +72,11 @@ impl From<DbError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (status(self.code), Json(ErrorBody { code: self.code, message: self.message })).into_response()
+        let mut response = (status(self.code), Json(ErrorBody { code: self.code, message: self.message })).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

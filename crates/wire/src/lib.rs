@@ -11,6 +11,7 @@ mod executor;
 mod finance;
 mod intake;
 mod partner;
+mod people;
 mod session;
 
 pub use audit::*;
@@ -19,6 +20,7 @@ pub use executor::*;
 pub use finance::*;
 pub use intake::*;
 pub use partner::*;
+pub use people::*;
 pub use session::*;
 
 use serde::{Deserialize, Serialize};

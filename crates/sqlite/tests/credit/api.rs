@@ -37,6 +37,10 @@ impl Host for TestHost {
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
     }
+
+    fn later(&self, work: BoxFut<'static, ()>) {
+        futures::executor::block_on(work);
+    }
 }
 
 #[derive(Default)]
@@ -53,7 +57,7 @@ impl Mail for Mailbox {
 struct Offline;
 
 impl Http for Offline {
-    fn post(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async { Err("there is no network".into()) })
     }
 }
@@ -137,6 +141,9 @@ impl Api {
             stripe_connect_key: String::new(),
             webhook_secret_account: "whsec_account".into(),
             webhook_secret_connect: "whsec_connect".into(),
+            oidc: None,
+            email_codes: true,
+            cors_origins: Vec::new(),
         };
         let app = App {
             db: Arc::new(db.clone()),
@@ -214,7 +221,7 @@ impl Api {
 
     /// A key of AIKit's backend.
     pub(crate) async fn server_key(&self) -> String {
-        referral::issue_key(&self.app, &Actor::Operator, "server", "test").await.unwrap()
+        referral::issue_key(&self.app, &Actor::Operator, wire::KeyKind::Server, "test").await.unwrap().secret
     }
 
     /// Rows of a query, as JSON.
