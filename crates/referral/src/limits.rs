@@ -51,6 +51,9 @@ pub(crate) const SIGNUPS_BY_KEY: Limit =
 pub(crate) const LINKS_BY_PARTNER: Limit =
     limit("links_by_partner", 120, MINUTE_MS / 6, "Too many links were made by this agency");
 
+/// Looks for an issuer's new keys because one of that name was not among the known.
+pub(crate) const LOOKS_FOR_KEYS: Limit = limit("looks_for_keys", 2, MINUTE_MS, "New keys were looked for too often");
+
 /// Who asks, as limits count it: an IPv4 address, or the /64 of an IPv6 address, which is what one household has.
 pub(crate) struct Network(String);
 

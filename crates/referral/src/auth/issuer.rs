@@ -20,14 +20,12 @@ use crate::db::BoxFut;
 use crate::error::{ApiError, unavailable};
 use crate::ports::{HttpRequest, Oidc};
 use crate::tokens::ms;
-use crate::{App, sql};
+use crate::{App, limits, sql};
 
 /// How long a document is taken as it was read.
 const CURRENT: TimeDelta = TimeDelta::hours(1);
 /// How long it is taken while the issuer cannot be reached.
 const STALE: TimeDelta = TimeDelta::days(1);
-/// Between two looks for keys that were not there.
-const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(60);
 /// Bytes of a document.
 const LENGTH: usize = 256 * 1024;
 
@@ -266,20 +264,18 @@ impl Issuer<'_> {
         Ok(claims)
     }
 
-    /// Keys are looked for once more when none fits: the issuer may have new ones.
+    /// Keys are looked for once more when none fits, though not for everybody who makes up a name of one: the issuer may
+    /// have new ones.
     async fn verified(&self, token: &str, nonce: &str) -> Result<Claims, Failed> {
         let Oidc { issuer, client_id, .. } = self.config;
         let expected = Expected { issuer, client_id, nonce, now: self.app.host.now() };
         let url = self.metadata.jwks_uri().url();
-        for current in [CURRENT, LOOK_AGAIN] {
-            let keys: CoreJsonWebKeySet = document(self.app, self.config, url, current, |_| Ok(())).await?;
-            match id_token::verify(token, &keys, &expected) {
-                Ok(claims) => return Ok(claims),
-                Err(Refused::UnknownKey) => {}
-                Err(Refused::Invalid(why)) => return Err(Failed::Refused(why)),
-            }
+        let keys = async |current| document::<CoreJsonWebKeySet>(self.app, self.config, url, current, |_| Ok(())).await;
+        let mut checked = id_token::verify(token, &keys(CURRENT).await?, &expected);
+        if checked == Err(Refused::UnknownKey) && limits::LOOKS_FOR_KEYS.check(self.app, issuer).await.is_ok() {
+            checked = id_token::verify(token, &keys(TimeDelta::zero()).await?, &expected);
         }
-        Err(Failed::Refused(Refused::UnknownKey.to_string()))
+        checked.map_err(|refused| Failed::Refused(refused.to_string()))
     }
 }
 
