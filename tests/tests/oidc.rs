@@ -22,7 +22,12 @@ fn free_port() -> u16 {
 }
 
 fn client() -> Client {
-    Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(20)).build().unwrap()
+    Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap()
 }
 
 /// Waits until an address answers.
@@ -88,10 +93,7 @@ impl Stage {
             running.kill();
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("oidc/provider.mjs");
-        ensure!(
-            script.with_file_name("node_modules").is_dir(),
-            "the provider's packages are missing: run ./dev setup"
-        );
+        ensure!(script.with_file_name("node_modules").is_dir(), "the provider's packages are missing: run ./dev setup");
         let mut args = vec![script.display().to_string(), self.issuer_port.to_string()];
         args.extend([format!("{}/v1/auth/oidc/callback", self.here), self.algorithm.to_owned()]);
         args.extend(self.secret.map(str::to_owned));
@@ -149,7 +151,11 @@ impl Person {
             let pair = line.split(';').next().unwrap_or_default();
             if let Some((name, value)) = pair.split_once('=') {
                 let key = (here.to_owned(), name.to_owned());
-                if value.is_empty() { self.cookies.remove(&key) } else { self.cookies.insert(key, value.to_owned()) };
+                if value.is_empty() {
+                    self.cookies.remove(&key)
+                } else {
+                    self.cookies.insert(key, value.to_owned())
+                };
             }
         }
     }
@@ -181,7 +187,13 @@ impl Person {
     }
 
     /// What the sign-in page does: begins, and follows the address that the API gives.
-    async fn sign_in(&mut self, stage: &Stage, body: Value, bearer: &str, login: &str) -> Result<(Url, StatusCode, String)> {
+    async fn sign_in(
+        &mut self,
+        stage: &Stage,
+        body: Value,
+        bearer: &str,
+        login: &str,
+    ) -> Result<(Url, StatusCode, String)> {
         let url = Url::parse(&format!("{}/v1/auth/oidc", stage.here))?;
         let request = self.http.post(url.clone()).header(header::ORIGIN, &stage.here).bearer_auth(bearer).json(&body);
         let answer = request.send().await?;
@@ -222,7 +234,8 @@ async fn a_browser_signs_in_confirms_and_outlives_new_keys() -> Result<()> {
     // A confirmation asks for the form again, although the provider knows the browser.
     let forms = |person: &Person| person.been.iter().filter(|url| url.contains("/interaction/")).count();
     let before = forms(&person);
-    let (at, ..) = person.sign_in(&stage, json!({"confirm": true, "return_to": "#/confirmed"}), &first, FINANCE).await?;
+    let (at, ..) =
+        person.sign_in(&stage, json!({"confirm": true, "return_to": "#/confirmed"}), &first, FINANCE).await?;
     ensure!(at.as_str().ends_with("/#/confirmed") && forms(&person) > before, "{at}: {}", stage.logs());
     let confirmed = person.session(&stage).await?;
     let auth = |session: &Value| session["account"]["auth_at"].as_str().unwrap_or_default().to_owned();
@@ -285,7 +298,9 @@ async fn the_desktop_signs_in_through_the_persons_browser() -> Result<()> {
     let desk = Desk::open(config, Host { version: "1".into(), open }, Arc::new(Drawer::default()))?;
     let ask = async |cmd: &str, args: Value| desk.dispatch(cmd, args).await.map_err(|e| anyhow::anyhow!(e.message));
     let mut person = Person::new();
-    for (confirm, login, wanted) in [(false, FINANCE, true), (true, FINANCE, true), (true, "nobody@agency.example", false)] {
+    for (confirm, login, wanted) in
+        [(false, FINANCE, true), (true, FINANCE, true), (true, "nobody@agency.example", false)]
+    {
         let walk = async {
             let url = told.recv().await.context("no address")?;
             person.go(&url, login, &stage.issuer()).await
@@ -294,7 +309,9 @@ async fn the_desktop_signs_in_through_the_persons_browser() -> Result<()> {
         let (at, _, text) = page?;
         ensure!(at.host_str() == Some("127.0.0.1") && at.path() == "/", "{at}");
         match (account, wanted) {
-            (Ok(account), true) => ensure!(account["email"] == FINANCE && text.contains("You are signed in"), "{account}"),
+            (Ok(account), true) => {
+                ensure!(account["email"] == FINANCE && text.contains("You are signed in"), "{account}")
+            }
             (Err(error), false) => ensure!(error.to_string().contains("Nobody is known here"), "{error}"),
             (other, _) => bail!("{other:?}: {}", stage.logs()),
         }

@@ -126,7 +126,8 @@ impl Sessions {
     }
 
     fn strange(&self) -> ErrorBody {
-        let message = format!("{} began a sign-in in a form that this app does not know. Update the app.", self.api.name());
+        let message =
+            format!("{} began a sign-in in a form that this app does not know. Update the app.", self.api.name());
         ErrorBody { code: ErrorCode::Unavailable, message }
     }
 

@@ -11,7 +11,7 @@ use wire::{SignUp, SignedUp};
 use crate::auth::{ServerKey, read_email};
 use crate::error::{ApiError, Body, invalid};
 use crate::tokens::{self, at, ms, read_partner_code, read_uuid};
-use crate::{App, limits, db, inbox, journal, sql};
+use crate::{App, db, inbox, journal, limits, sql};
 
 /// From the click to the sign-up.
 pub(crate) const WINDOW: TimeDelta = TimeDelta::days(30);

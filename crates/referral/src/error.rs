@@ -72,7 +72,8 @@ impl From<DbError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (status(self.code), Json(ErrorBody { code: self.code, message: self.message })).into_response();
+        let mut response =
+            (status(self.code), Json(ErrorBody { code: self.code, message: self.message })).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

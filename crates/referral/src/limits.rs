@@ -123,7 +123,8 @@ impl Limit {
             .await?
             .first()?;
         let seconds = row.map_or(1, |r| self.wait_s(r.full_ms, now_ms));
-        let wait = if seconds < 90 { format!("{seconds} seconds") } else { format!("{} minutes", seconds.div_ceil(60)) };
+        let wait =
+            if seconds < 90 { format!("{seconds} seconds") } else { format!("{} minutes", seconds.div_ceil(60)) };
         Err(too_many(format!("{}. Try again in {wait}.", self.what), seconds))
     }
 }

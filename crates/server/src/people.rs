@@ -97,8 +97,7 @@ pub(crate) async fn staff(command: Staff) -> anyhow::Result<()> {
         }
         Staff::Remove { data, email } => {
             let app = offline_app(&data)?;
-            let email =
-                referral::remove_person(&app, &Actor::Operator, &email).await.context("nobody was removed")?;
+            let email = referral::remove_person(&app, &Actor::Operator, &email).await.context("nobody was removed")?;
             println!("{email} is signed out everywhere and cannot sign in any more.");
         }
     }

@@ -54,16 +54,17 @@ pub(crate) fn verify(token: &str, keys: &CoreJsonWebKeySet, expected: &Expected<
     let token: CoreIdToken = token.parse().map_err(|_| invalid("it is not an ID token"))?;
     let issuer = IssuerUrl::new(expected.issuer.into()).map_err(|e| Refused::Invalid(e.to_string()))?;
     let now = expected.now;
-    let verifier = CoreIdTokenVerifier::new_public_client(ClientId::new(expected.client_id.into()), issuer, keys.clone())
-        .set_allowed_algs(ALGORITHMS)
-        .set_time_fn(move || now - SKEW)
-        .set_issue_time_verifier_fn(move |issued| {
-            if issued > now + SKEW { Err("it was issued in the future".into()) } else { Ok(()) }
-        })
-        .set_auth_time_verifier_fn(move |at| match at {
-            Some(at) if at > now + SKEW => Err("the person signed in in the future".into()),
-            _ => Ok(()),
-        });
+    let verifier =
+        CoreIdTokenVerifier::new_public_client(ClientId::new(expected.client_id.into()), issuer, keys.clone())
+            .set_allowed_algs(ALGORITHMS)
+            .set_time_fn(move || now - SKEW)
+            .set_issue_time_verifier_fn(move |issued| {
+                if issued > now + SKEW { Err("it was issued in the future".into()) } else { Ok(()) }
+            })
+            .set_auth_time_verifier_fn(move |at| match at {
+                Some(at) if at > now + SKEW => Err("the person signed in in the future".into()),
+                _ => Ok(()),
+            });
     let claims = token.claims(&verifier, &Nonce::new(expected.nonce.into())).map_err(|error| match error {
         ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => {
             Refused::UnknownKey

@@ -141,7 +141,9 @@ pub(crate) async fn discover<'a>(app: &'a App, config: &'a Oidc) -> Result<Issue
     let url = Url::parse(&text).map_err(|e| away(&config.name, &e))?;
     let fits = |found: &CoreProviderMetadata| match found.issuer().as_str() == config.issuer {
         true => Ok(()),
-        false => Err(format!("the issuer calls itself {}, the configuration {}", found.issuer().as_str(), config.issuer)),
+        false => {
+            Err(format!("the issuer calls itself {}, the configuration {}", found.issuer().as_str(), config.issuer))
+        }
     };
     Ok(Issuer { app, config, metadata: document(app, config, &url, CURRENT, fits).await? })
 }
@@ -173,8 +175,7 @@ impl<'c> AsyncHttpClient<'c> for Port<'_> {
             let answer = self.0.http.send(HttpRequest { method: parts.method, url, headers, body }).await;
             let answer = answer.map_err(NoAnswer)?;
             let json = HeaderValue::from_static("application/json");
-            let response =
-                http::Response::builder().status(answer.status).header(http::header::CONTENT_TYPE, json);
+            let response = http::Response::builder().status(answer.status).header(http::header::CONTENT_TYPE, json);
             response.body(answer.body.into_bytes()).map_err(|e| no(&e))
         })
     }
@@ -246,6 +247,8 @@ impl Issuer<'_> {
                 Failed::Refused(format!("the code was not taken: {}", said.error()))
             }
             openidconnect::RequestTokenError::Request(why) => Failed::Away(away(&config.name, &why)),
+            // The parser's own message would quote the answer, and the answer holds tokens.
+            openidconnect::RequestTokenError::Parse(..) => Failed::Refused("its answer is no ID token".into()),
             other => Failed::Away(away(&config.name, &other)),
         })?;
         let token = answer.extra_fields().id_token().ok_or_else(|| Failed::Refused("there is no ID token".into()))?;

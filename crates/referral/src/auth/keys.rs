@@ -67,8 +67,7 @@ pub async fn issue_key(app: &App, by: &Actor, kind: KeyKind, label: &str) -> Res
         &hint,
         ms(now),
     );
-    let entry =
-        Entry::new(by, "key.issued", format!("key:{id}")).after(json!({"kind": kind.name(), "label": label}));
+    let entry = Entry::new(by, "key.issued", format!("key:{id}")).after(json!({"kind": kind.name(), "label": label}));
     audit::write(app, vec![issue], &[entry]).await?;
     let row = Row { id, kind, label: label.into(), hint, issued_ms: ms(now), revoked_ms: None };
     Ok(IssuedKey { secret, key: row.into() })
@@ -81,7 +80,9 @@ pub async fn issue_key(app: &App, by: &Actor, kind: KeyKind, label: &str) -> Res
 pub async fn list_keys(app: &App) -> Result<Vec<ApiKey>, ApiError> {
     let rows: Vec<Row> = app
         .db
-        .query(sql!("SELECT id, kind, label, hint, issued_ms, revoked_ms FROM api_key ORDER BY issued_ms DESC, id LIMIT 1000"))
+        .query(sql!(
+            "SELECT id, kind, label, hint, issued_ms, revoked_ms FROM api_key ORDER BY issued_ms DESC, id LIMIT 1000"
+        ))
         .await?
         .all()?;
     Ok(rows.into_iter().map(ApiKey::from).collect())

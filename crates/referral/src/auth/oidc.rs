@@ -249,10 +249,8 @@ pub(crate) async fn callback(
     match (finished, attempt.port) {
         (Ok(response), _) => response,
         (Err(error), None) => refusal(&app.config, &error),
-        (Err(error), Some(port)) => to_program(port, &attempt, "error", &error.message).map_or_else(
-            || refusal(&app.config, &error),
-            |url| see_other(&url),
-        ),
+        (Err(error), Some(port)) => to_program(port, &attempt, "error", &error.message)
+            .map_or_else(|| refusal(&app.config, &error), |url| see_other(&url)),
     }
 }
 
@@ -334,7 +332,9 @@ async fn known(app: &App, config: &Oidc, claims: &Claims) -> Result<PersonRow, A
     };
     let email = read_email(given)?;
     if let Some(row) = bound {
-        let gone = || forbidden(format!("The access of {email} was ended. If that is a mistake, ask an admin of AIKit Partners."));
+        let gone = || {
+            forbidden(format!("The access of {email} was ended. If that is a mistake, ask an admin of AIKit Partners."))
+        };
         return person_by_id(app, &row.person).await?.ok_or_else(gone);
     }
     let person = person_by_email(app, &email).await?.ok_or_else(|| {

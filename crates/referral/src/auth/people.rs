@@ -105,10 +105,7 @@ pub async fn add_person(app: &App, by: &Actor, email: &str, role: Role) -> Resul
     let (name, email, now) = (own_role(role)?, read_email(email)?, app.host.now());
     let removed: Option<Row> = app
         .db
-        .query(sql!(
-            "SELECT id FROM person WHERE email = ?1 AND removed_ms IS NOT NULL AND partner IS NULL",
-            &email
-        ))
+        .query(sql!("SELECT id FROM person WHERE email = ?1 AND removed_ms IS NOT NULL AND partner IS NULL", &email))
         .await?
         .first()?;
     let (id, add) = match removed {
@@ -119,7 +116,8 @@ pub async fn add_person(app: &App, by: &Actor, email: &str, role: Role) -> Resul
                 name,
                 ms(now),
             );
-            let still = guard("EXISTS (SELECT 1 FROM person WHERE id = ?1 AND removed_ms IS NOT NULL)", vec![(&id).into()]);
+            let still =
+                guard("EXISTS (SELECT 1 FROM person WHERE id = ?1 AND removed_ms IS NOT NULL)", vec![(&id).into()]);
             (id, vec![still, back])
         }
         None => {

@@ -63,14 +63,16 @@ async fn an_address_that_nobody_has_is_not_told_apart() {
         for _ in 0..7 {
             let answer = api.post("/v1/auth/codes", json!({"email": email})).send().await;
             lines.push((answer.status, answer.text, answer.headers));
-            let answer = api.post("/v1/auth/sessions", json!({"email": email, "code": "x", "keep": "token"})).send().await;
+            let answer =
+                api.post("/v1/auth/sessions", json!({"email": email, "code": "x", "keep": "token"})).send().await;
             lines.push((answer.status, answer.text, answer.headers));
         }
         heard.push(lines);
     }
     assert_eq!(heard[0], heard[1]);
     // And what is written for it is as much.
-    let rows = api.rows("SELECT count(*) AS n, min(tries_left) AS least, max(tries_left) AS most FROM signin_code").await;
+    let rows =
+        api.rows("SELECT count(*) AS n, min(tries_left) AS least, max(tries_left) AS most FROM signin_code").await;
     assert_eq!((&rows[0]["n"], &rows[0]["least"]), (&json!(2), &rows[0]["most"]));
     assert!(api.mails() > 0 && api.code("unknown@aikit.example").is_none());
 }
@@ -138,9 +140,16 @@ async fn joins_and_links_have_an_allowance_each() {
 #[tokio::test]
 async fn a_page_of_another_site_cannot_act_and_the_join_form_can() {
     let api = Api::new();
-    let posts = ["/v1/auth/refresh", "/v1/auth/end", "/v1/auth/codes", "/v1/auth/oidc", "/v1/links", "/v1/people", "/v1/runs"];
+    let posts =
+        ["/v1/auth/refresh", "/v1/auth/end", "/v1/auth/codes", "/v1/auth/oidc", "/v1/links", "/v1/people", "/v1/runs"];
     for path in posts {
-        for origin in ["https://evil.example", "null", "https://partners.aikit.example.evil.example", "http://partners.aikit.example", ""] {
+        for origin in [
+            "https://evil.example",
+            "null",
+            "https://partners.aikit.example.evil.example",
+            "http://partners.aikit.example",
+            "",
+        ] {
             let answer = api.post(path, json!({})).header("origin", origin).send().await;
             assert_eq!(answer.refused(), (403, "forbidden".into()), "{path} {origin}");
         }
@@ -159,7 +168,10 @@ async fn a_page_of_another_site_cannot_act_and_the_join_form_can() {
     assert!(!answer.headers.contains_key("access-control-allow-credentials"));
     let preflight = api.preflight("/v1/partners", "https://aikit.example").send().await;
     assert_eq!(preflight.headers["access-control-allow-origin"], "https://aikit.example");
-    assert_eq!(api.join_form("evil.example").await.header("origin", "https://evil.example").send().await.refused().0, 403);
+    assert_eq!(
+        api.join_form("evil.example").await.header("origin", "https://evil.example").send().await.refused().0,
+        403
+    );
     let preflight = api.preflight("/v1/partners", "https://evil.example").send().await;
     assert!(!preflight.headers.contains_key("access-control-allow-origin"));
     let pixel = api.get("/pixel.gif?ref=x").header("origin", "https://aikit.example").send().await;

@@ -120,7 +120,9 @@ impl Issuer {
             }
             let (status, body) = match path.as_str() {
                 "/.well-known/openid-configuration" => (200, metadata()),
-                "/jwks" => (200, json!({"keys": state.keys.iter().map(|(kid, seed)| jwk(kid, *seed)).collect::<Vec<_>>()})),
+                "/jwks" => {
+                    (200, json!({"keys": state.keys.iter().map(|(kid, seed)| jwk(kid, *seed)).collect::<Vec<_>>()}))
+                }
                 "/userinfo" => {
                     let (_, email, verified) = state.person;
                     (200, json!({"sub": state.userinfo, "email": email, "email_verified": verified}))
@@ -143,7 +145,8 @@ impl State {
         }
         let now = self.now.unwrap().timestamp();
         let (subject, email, verified) = self.person;
-        let mut claims = json!({"iss": ISSUER, "aud": CLIENT, "sub": subject, "nonce": nonce, "iat": now, "exp": now + 300});
+        let mut claims =
+            json!({"iss": ISSUER, "aud": CLIENT, "sub": subject, "nonce": nonce, "iat": now, "exp": now + 300});
         if let Some(age) = self.auth_age_s {
             claims["auth_time"] = json!(now - age);
         }

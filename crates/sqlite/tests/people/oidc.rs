@@ -70,12 +70,17 @@ async fn a_browser_comes_in_and_lands_on_the_page_that_it_wanted() {
     assert!(is_in(&answer), "{answer:?}");
     assert_eq!(answer.location(), format!("{HERE}/#/runs/2026-10.1"));
     let session = access(&api, &answer).await;
-    assert_eq!((text(&session["account"], "email").as_str(), text(&session["account"], "role").as_str()), (EMAIL, "finance"));
+    assert_eq!(
+        (text(&session["account"], "email").as_str(), text(&session["account"], "role").as_str()),
+        (EMAIL, "finance")
+    );
     // The same address once more, by the same browser.
     is_out(&come_back(&api, &cookie, &path).await, "used already");
     // What is kept of it is good for nothing.
     let kept = api.rows("SELECT * FROM signin_attempt").await.to_string();
-    assert!(!kept.contains("aik_sgn_") || api.rows("SELECT * FROM signin_attempt WHERE verifier <> ''").await == json!([]));
+    assert!(
+        !kept.contains("aik_sgn_") || api.rows("SELECT * FROM signin_attempt WHERE verifier <> ''").await == json!([])
+    );
 }
 
 #[tokio::test]
@@ -105,7 +110,9 @@ async fn only_the_browser_that_began_may_come_back() {
     api.wait(TimeDelta::minutes(10));
     is_out(&come_back(&api, &cookie, &path).await, "expired");
     // The person thought better of it, and another issuer answers.
-    for (added, says) in [("&error=access_denied", "did not sign you in"), ("&iss=https%3A%2F%2Fevil.example", "could not be verified")] {
+    for (added, says) in
+        [("&error=access_denied", "did not sign you in"), ("&iss=https%3A%2F%2Fevil.example", "could not be verified")]
+    {
         let (cookie, led_to) = begin(&api, json!({}), "").await;
         let path = issuer.sign_in(&led_to, api.now()) + added;
         is_out(&come_back(&api, &cookie, &path).await, says);
@@ -116,7 +123,9 @@ async fn only_the_browser_that_began_may_come_back() {
 #[tokio::test]
 async fn a_page_to_return_to_is_ours_or_refused() {
     let api = Issuer::new().api();
-    for bad in ["https://evil.example", "//evil.example", "/\\evil.example", "#//evil\\", "/", "javascript:alert(1)", "#/\n"] {
+    for bad in
+        ["https://evil.example", "//evil.example", "/\\evil.example", "#//evil\\", "/", "javascript:alert(1)", "#/\n"]
+    {
         assert_eq!(api.post("/v1/auth/oidc", json!({"return_to": bad})).send().await.refused().0, 400, "{bad}");
     }
     let good = json!({"port": 4000, "state": "0123456789abcdef", "challenge": "A".repeat(43)});
@@ -160,7 +169,10 @@ async fn forged_tokens_prove_nothing() {
     };
     let forgeries: Vec<(&str, Forge)> = vec![
         ("no algorithm", Box::new(|c| format!("{}.{}.", part(&json!({"alg": "none"})), part(&c)))),
-        ("no algorithm, shouted", Box::new(|c| format!("{}.{}.", part(&json!({"alg": "NONE", "kid": "one"})), part(&c)))),
+        (
+            "no algorithm, shouted",
+            Box::new(|c| format!("{}.{}.", part(&json!({"alg": "NONE", "kid": "one"})), part(&c))),
+        ),
         ("no signature", Box::new(move |c| format!("{}.{}.", part(&es256()), part(&c)))),
         ("HS256 with the public key", hs256(jwk("one", 1).to_string().into_bytes())),
         ("HS256 with its coordinates", hs256(B64.decode(jwk("one", 1)["x"].as_str().unwrap()).unwrap())),
@@ -168,14 +180,20 @@ async fn forged_tokens_prove_nothing() {
         ("RS256 in name", Box::new(|c| signed(&json!({"alg": "RS256", "kid": "one"}), &c, 1))),
         ("another key of that name", Box::new(|c| signed(&json!({"alg": "ES256", "kid": "one"}), &c, 2))),
         ("a key of its own", Box::new(|c| signed(&json!({"alg": "ES256", "jwk": jwk("x", 2)}), &c, 2))),
-        ("a key from elsewhere", Box::new(|c| signed(&json!({"alg": "ES256", "jku": "https://evil.example/jwks"}), &c, 2))),
+        (
+            "a key from elsewhere",
+            Box::new(|c| signed(&json!({"alg": "ES256", "jku": "https://evil.example/jwks"}), &c, 2)),
+        ),
         ("a critical extension", Box::new(|c| signed(&json!({"alg": "ES256", "kid": "one", "crit": ["x"]}), &c, 1))),
-        ("an altered payload", Box::new(|mut c| {
-            let honest = signed(&json!({"alg": "ES256", "kid": "one"}), &c, 1);
-            c["email"] = json!("root@aikit.example");
-            let parts: Vec<&str> = honest.split('.').collect();
-            format!("{}.{}.{}", parts[0], part(&c), parts[2])
-        })),
+        (
+            "an altered payload",
+            Box::new(|mut c| {
+                let honest = signed(&json!({"alg": "ES256", "kid": "one"}), &c, 1);
+                c["email"] = json!("root@aikit.example");
+                let parts: Vec<&str> = honest.split('.').collect();
+                format!("{}.{}.{}", parts[0], part(&c), parts[2])
+            }),
+        ),
         ("another issuer", with("iss", json!("https://evil.example"))),
         ("the issuer with a slash", with("iss", json!(format!("{ISSUER}/")))),
         ("another audience", with("aud", json!("shop"))),
@@ -199,7 +217,7 @@ async fn forged_tokens_prove_nothing() {
         issuer.set(|s| s.forge = forge);
         let answer = sign_in(&api, &issuer).await;
         assert!(!is_in(&answer), "{what}");
-        is_out(&answer, if what.contains("not a token") || what.contains("empty") { "" } else { "could not be" });
+        is_out(&answer, "could not be verified");
         assert_eq!(api.rows("SELECT 1 AS x FROM session").await, json!([]), "{what}");
     }
     // A clock that is a little off proves as much as before.

@@ -88,7 +88,9 @@ async fn whoever_is_removed_is_out_at_once_and_may_come_back_under_the_same_id()
     let (access, refresh) = (text(&session, "access_token"), text(&session, "refresh_token"));
     assert!(api.get("/v1/runs").bearer(&access).send().await.status.is_success());
     let admin_again = text(&api.sign_in("root@aikit.example").await, "access_token");
-    assert!(api.post(&format!("/v1/people/{id}/remove"), json!({})).bearer(&admin_again).send().await.status.is_success());
+    assert!(
+        api.post(&format!("/v1/people/{id}/remove"), json!({})).bearer(&admin_again).send().await.status.is_success()
+    );
     assert_eq!(api.get("/v1/runs").bearer(&access).send().await.refused().0, 401);
     assert_eq!(api.post("/v1/auth/refresh", json!({"refresh_token": refresh})).send().await.refused().0, 401);
     // A code goes nowhere, and the answer does not tell.
@@ -116,10 +118,8 @@ async fn nobody_changes_their_own_rights_and_one_admin_stays() {
     let second = text(&api.sign_in("two@aikit.example").await, "access_token");
     let first = text(&api.sign_in("one@aikit.example").await, "access_token");
     // Both at once: one of them stays.
-    let both = tokio::join!(
-        act(&first, &two, "remove", json!({})),
-        act(&second, &one, "role", json!({"role": "auditor"}))
-    );
+    let both =
+        tokio::join!(act(&first, &two, "remove", json!({})), act(&second, &one, "role", json!({"role": "auditor"})));
     let admins = api.rows("SELECT count(*) AS n FROM person WHERE role = 'admin' AND removed_ms IS NULL").await;
     assert_eq!(admins[0]["n"], 1, "{both:?}");
     // Whoever has the machine may take the last one away.
