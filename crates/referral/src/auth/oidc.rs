@@ -5,7 +5,8 @@
 //! code of ours, which only the program can redeem, because only it knows what its PKCE challenge was made of.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -184,7 +185,13 @@ fn see_other(url: &Url) -> Response {
 }
 
 /// `GET /v1/auth/oidc/go/{state}`: on to the issuer.
-pub(crate) async fn go(network: Network, State(app): State<App>, Path(state): Path<String>) -> Response {
+pub(crate) async fn go(
+    network: Network,
+    State(app): State<App>,
+    state: Result<Path<String>, PathRejection>,
+) -> Response {
+    // What is not text is the name of no sign-in.
+    let state = state.map(|Path(state)| state).unwrap_or_default();
     let on = async {
         limits::TRIES_BY_CALLER.check(&app, network.as_str()).await?;
         let config = configured(&app)?;
@@ -206,12 +213,22 @@ pub(crate) async fn go(network: Network, State(app): State<App>, Path(state): Pa
 }
 
 /// What the issuer sends the browser back with.
-#[derive(Deserialize)]
-pub(crate) struct CameBack {
+struct CameBack {
     state: Option<String>,
     code: Option<String>,
     error: Option<String>,
     iss: Option<String>,
+}
+
+impl CameBack {
+    /// Never fails, because a person looks at the answer; of what is there twice the first counts.
+    fn read(query: &str) -> CameBack {
+        let value = |name: &str| {
+            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
+        CameBack { state: value("state"), code: value("code"), error: value("error"), iss: value("iss") }
+    }
 }
 
 /// `GET /v1/auth/oidc/callback`.
@@ -219,8 +236,9 @@ pub(crate) async fn callback(
     network: Network,
     State(app): State<App>,
     headers: HeaderMap,
-    Query(back): Query<CameBack>,
+    RawQuery(query): RawQuery,
 ) -> Response {
+    let back = CameBack::read(&query.unwrap_or_default());
     let arrived = async {
         limits::TRIES_BY_CALLER.check(&app, network.as_str()).await?;
         let state = back.state.as_deref().filter(|s| tokens::is_well_formed(s)).ok_or_else(|| {

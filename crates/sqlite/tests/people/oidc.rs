@@ -100,6 +100,9 @@ async fn only_the_browser_that_began_may_come_back() {
         ("/v1/auth/oidc/callback?code=x", "says of none"),
         ("/v1/auth/oidc/callback?code=x&state=", "says of none"),
         ("/v1/auth/oidc/callback?code=x&state=%3Cscript%3E", "says of none"),
+        ("/v1/auth/oidc/callback?code=%ff&state=%ff&state=x&code", "says of none"),
+        ("/v1/auth/oidc/go/%ff", "used already, or has expired"),
+        ("/v1/auth/oidc/go/x", "used already, or has expired"),
         ("/v1/auth/oidc/callback?code=x&state=aik_sgn_000000000000000000000000000000", "says of none"),
     ] {
         is_out(&come_back(&api, &cookie, path).await, says);
