@@ -1,7 +1,7 @@
 //! Sign-in at a real OpenID Connect provider, with the real server and the desktop app's own code: a person in a browser
 //! is a client that follows redirects, keeps cookies and fills in the provider's form.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "What fails here fails the test.")]
+#![expect(clippy::unwrap_used, reason = "What fails here fails the test.")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
