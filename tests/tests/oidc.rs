@@ -297,13 +297,19 @@ async fn the_desktop_signs_in_through_the_persons_browser() -> Result<()> {
     let config = Config::new(Some(&stage.here), stage.folder.join("desk"))?;
     let desk = Desk::open(config, Host { version: "1".into(), open }, Arc::new(Drawer::default()))?;
     let ask = async |cmd: &str, args: Value| desk.dispatch(cmd, args).await.map_err(|e| anyhow::anyhow!(e.message));
-    let mut person = Person::new();
+    let mut browsers = [Person::new(), Person::new()];
     for (confirm, login, wanted) in
         [(false, FINANCE, true), (true, FINANCE, true), (true, "nobody@agency.example", false)]
     {
+        let person = &mut browsers[usize::from(!wanted)];
         let walk = async {
             let url = told.recv().await.context("no address")?;
-            person.go(&url, login, &stage.issuer()).await
+            let walked = person.go(&url, login, &stage.issuer()).await;
+            if walked.is_err() {
+                // Nobody will come back.
+                ask("stop_waiting", json!({})).await?;
+            }
+            walked
         };
         let (account, page) = tokio::join!(ask("sign_in_at_issuer", json!({ "confirm": confirm })), walk);
         let (at, _, text) = page?;
