@@ -8,7 +8,7 @@ ALTER TABLE person ADD COLUMN removed_ms INTEGER;
 CREATE TABLE person_identity (
     issuer    TEXT NOT NULL,
     subject   TEXT NOT NULL,
-    person    TEXT NOT NULL REFERENCES person (id),
+    person    TEXT NOT NULL REFERENCES person (id) ON DELETE CASCADE,
     linked_ms INTEGER NOT NULL,
     PRIMARY KEY (issuer, subject),
     UNIQUE (issuer, person)
@@ -24,10 +24,10 @@ CREATE TABLE signin_attempt (
     port          INTEGER,                            -- where a program listens on its own machine
     program_state TEXT,
     challenge     TEXT,                               -- PKCE of that program towards us
-    person        TEXT REFERENCES person (id),        -- who must come back, for a confirmation
-    session       TEXT REFERENCES session (id),       -- the session that the new one replaces
+    person        TEXT REFERENCES person (id) ON DELETE CASCADE,        -- who must come back, for a confirmation
+    session       TEXT REFERENCES session (id) ON DELETE CASCADE,       -- the session that the new one replaces
     code_hash     TEXT UNIQUE,                        -- what the program may redeem, once somebody has come back
-    proved        TEXT REFERENCES person (id),
+    proved        TEXT REFERENCES person (id) ON DELETE CASCADE,
     auth_ms       INTEGER,
     expires_ms    INTEGER NOT NULL
 ) STRICT;
@@ -48,7 +48,7 @@ ALTER TABLE session ADD COLUMN successor_salt TEXT;
 CREATE INDEX session_by_person ON session (person);
 CREATE TABLE spent_token (
     hash     TEXT PRIMARY KEY,
-    session  TEXT NOT NULL REFERENCES session (id),
+    session  TEXT NOT NULL REFERENCES session (id) ON DELETE CASCADE,
     spent_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX spent_token_by_age ON spent_token (spent_ms);

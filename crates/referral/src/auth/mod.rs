@@ -10,7 +10,7 @@ pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod oidc;
 pub(crate) mod people;
-mod scope;
+pub(crate) mod scope;
 pub(crate) mod session;
 
 pub(crate) use people::{read_email, role_name};

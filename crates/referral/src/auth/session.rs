@@ -350,10 +350,10 @@ pub(crate) async fn end(State(app): State<App>, headers: HeaderMap) -> Result<Re
     if let Some(session) = session_of(&app, &headers).await? {
         app.db.query(ending(&session, now)).await?;
     }
-    if let Some(token) = read_own_cookie(&app.config, &headers, REFRESH_COOKIE) {
-        if let Some(family) = family(&app, &tokens::hash(token)).await? {
-            app.db.query(ending(&family.id, now)).await?;
-        }
+    if let Some(token) = read_own_cookie(&app.config, &headers, REFRESH_COOKIE)
+        && let Some(family) = family(&app, &tokens::hash(token)).await?
+    {
+        app.db.query(ending(&family.id, now)).await?;
     }
     let gone = own_cookie(&app.config, REFRESH_COOKIE, "", TimeDelta::zero(), "Strict");
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())
