@@ -26,7 +26,7 @@ pub(crate) const FINANCE: &str = "u_finance";
 struct Alone;
 
 impl Http for Alone {
-    fn post(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async move { Err(format!("{} is not called here", request.url)) })
     }
 }
@@ -44,6 +44,9 @@ impl Host for Alone {
     }
     fn random(&self, into: &mut [u8]) {
         into.fill(7);
+    }
+    fn later(&self, work: BoxFut<'static, ()>) {
+        tokio::spawn(work);
     }
 }
 
@@ -68,6 +71,9 @@ pub(crate) fn app(database: &Path) -> anyhow::Result<App> {
         stripe_connect_key: String::new(),
         webhook_secret_account: String::new(),
         webhook_secret_connect: String::new(),
+        oidc: None,
+        email_codes: false,
+        cors_origins: Vec::new(),
     };
     let db = Arc::new(Sqlite::open(database, Profile::Native)?);
     Ok(App { db, http: Arc::new(Alone), mail: Arc::new(Alone), host: Arc::new(Alone), config: Arc::new(config) })

@@ -11,7 +11,7 @@ use wire::{SignUp, SignedUp};
 use crate::auth::{ServerKey, read_email};
 use crate::error::{ApiError, Body, invalid};
 use crate::tokens::{self, at, ms, read_partner_code, read_uuid};
-use crate::{App, db, inbox, journal, sql};
+use crate::{App, db, inbox, journal, limits, sql};
 
 /// From the click to the sign-up.
 pub(crate) const WINDOW: TimeDelta = TimeDelta::days(30);
@@ -81,7 +81,7 @@ pub(crate) fn credit(origin: &Origin, signed_up_at: DateTime<Utc>) -> Result<(St
 
 /// `POST /v1/signups`: idempotent on the customer.
 pub(crate) async fn sign_up(
-    _: ServerKey,
+    ServerKey(key): ServerKey,
     State(app): State<App>,
     Body(given): Body<SignUp>,
 ) -> Result<(StatusCode, Json<SignedUp>), ApiError> {
@@ -97,6 +97,7 @@ pub(crate) async fn sign_up(
     if let Some(known) = recorded(&app, &given).await? {
         return Ok((StatusCode::OK, Json(known)));
     }
+    limits::SIGNUPS_BY_KEY.check(&app, &key).await?;
     let origin = read_origin(&app, &given).await?;
     let (referral, answer) = match credit(&origin, signed_up_at) {
         Ok((partner, rule)) => {

@@ -1,7 +1,8 @@
 //! Refusals and faults, as the caller reads them.
 
 use axum::Json;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -20,6 +21,8 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// For the person who reads it.
     pub message: String,
+    /// When it may work again, in seconds: `Retry-After`.
+    pub retry_after_s: Option<u32>,
 }
 
 fn status(code: ErrorCode) -> StatusCode {
@@ -37,7 +40,7 @@ fn status(code: ErrorCode) -> StatusCode {
 macro_rules! constructors {
     ($($name:ident => $code:ident),*) => { $(
         pub(crate) fn $name(message: impl Into<String>) -> ApiError {
-            ApiError { code: ErrorCode::$code, message: message.into() }
+            ApiError { code: ErrorCode::$code, message: message.into(), retry_after_s: None }
         }
     )* };
 }
@@ -49,7 +52,11 @@ constructors!(
 pub(crate) fn step_up() -> ApiError {
     let message =
         "This needs a sign-in that is at most five minutes old. Confirm that it is you, then repeat it.".into();
-    ApiError { code: ErrorCode::StepUp, message }
+    ApiError { code: ErrorCode::StepUp, message, retry_after_s: None }
+}
+
+pub(crate) fn too_many(message: impl Into<String>, retry_after_s: u32) -> ApiError {
+    ApiError { code: ErrorCode::TooMany, message: message.into(), retry_after_s: Some(retry_after_s) }
 }
 
 impl From<DbError> for ApiError {
@@ -66,7 +73,12 @@ impl From<DbError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (status(self.code), Json(ErrorBody { code: self.code, message: self.message })).into_response()
+        let mut response =
+            (status(self.code), Json(ErrorBody { code: self.code, message: self.message })).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
@@ -81,6 +93,23 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             Ok(Json(value)) => Ok(Body(value)),
             Err(rejection) => Err(invalid(format!(
                 "The request's JSON cannot be used: {}.",
+                rejection.body_text().trim_end_matches('.')
+            ))),
+        }
+    }
+}
+
+/// Query parameters whose errors are ours.
+pub(crate) struct Params<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, app).await {
+            Ok(Query(value)) => Ok(Params(value)),
+            Err(rejection) => Err(invalid(format!(
+                "The address's query cannot be used: {}.",
                 rejection.body_text().trim_end_matches('.')
             ))),
         }

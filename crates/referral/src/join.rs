@@ -13,6 +13,7 @@ use wire::{CurrentTerms, JoinPartner, Joined, OnboardingLink, Role};
 use crate::auth::{Partner, read_email};
 use crate::db::DbError;
 use crate::error::{ApiError, Body, conflict, forbidden, invalid, not_found, unavailable};
+use crate::limits::{self, Network};
 use crate::ports::{Config, HttpRequest};
 use crate::tokens::{self, ms};
 use crate::{App, journal, sql};
@@ -49,6 +50,7 @@ fn read_website(given: &str) -> Result<String, ApiError> {
 
 /// `POST /v1/partners`. The partner exists even where Stripe is down: onboarding is resumed later.
 pub(crate) async fn join(
+    network: Network,
     State(app): State<App>,
     Body(given): Body<JoinPartner>,
 ) -> Result<(StatusCode, Json<Joined>), ApiError> {
@@ -73,6 +75,7 @@ pub(crate) async fn join(
             terms.id
         )));
     }
+    limits::JOINS_BY_CALLER.check(&app, network.as_str()).await?;
     let code = tokens::partner_code(&*app.host);
     let person = tokens::id(&*app.host, "u");
     let token = tokens::secret(&*app.host, "aik_onb");
@@ -265,8 +268,8 @@ async fn stripe<T: serde::de::DeserializeOwned>(
         || unavailable("Stripe could not be reached just now. Your agency is registered; continue in a few minutes.");
     let mut url = app.config.stripe_api.clone();
     url.set_path(path);
-    let request = HttpRequest { url, bearer: app.config.stripe_connect_key.clone(), idempotency_key, form };
-    let response = app.http.post(request).await.map_err(|reason| {
+    let request = HttpRequest::form(url, &app.config.stripe_connect_key, idempotency_key, &form);
+    let response = app.http.send(request).await.map_err(|reason| {
         tracing::warn!(%reason, path, "stripe");
         down()
     })?;

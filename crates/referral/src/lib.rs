@@ -9,6 +9,7 @@ pub mod db;
 pub mod ports;
 
 mod attribution;
+mod audit;
 mod auth;
 mod click;
 mod error;
@@ -16,7 +17,10 @@ mod events;
 mod inbox;
 mod join;
 mod journal;
+mod limits;
 mod links;
+mod notice;
+mod origin;
 mod pages;
 mod posting;
 mod run_decide;
@@ -33,7 +37,9 @@ use axum::middleware;
 use axum::routing::{get, post};
 use commission::{TermsBook, TermsError};
 
-pub use auth::{add_person, issue_key};
+pub use audit::{Actor, AuditError, verify as verify_audit};
+pub use auth::keys::{issue_key, list_keys, revoke_key};
+pub use auth::people::{add_person, remove_person};
 pub use error::ApiError;
 pub use inbox::process_received;
 pub use journal::{JournalPage, head as journal_head, journal_page, stored_journal};
@@ -68,25 +74,39 @@ pub const BODY_LIMIT: usize = 256 * 1024;
 pub fn router(app: App) -> Router {
     let demo = if app.config.demo {
         Router::new()
-            .route("/v1/demo/people", get(auth::demo_people))
-            .route("/v1/demo/sessions", post(auth::start_demo_session))
+            .route("/v1/demo/people", get(auth::demo::people))
+            .route("/v1/demo/sessions", post(auth::demo::start_session))
     } else {
         Router::new()
     };
+    // The two that pages of other sites may use.
+    let pixel = Router::new().route("/pixel.gif", get(click::pixel)).layer(origin::cors(&app.config, true));
+    let form = Router::new()
+        .route("/v1/terms/current", get(join::current_terms))
+        .route("/v1/partners", post(join::join))
+        .layer(origin::cors(&app.config, false));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/r/{code}", get(click::follow))
-        .route("/pixel.gif", get(click::pixel))
         .route("/onboard/{token}", get(join::onboard))
-        .route("/v1/terms/current", get(join::current_terms))
-        .route("/v1/partners", post(join::join))
         .route("/v1/signups", post(attribution::sign_up))
         .route("/v1/webhooks/stripe/account", post(inbox::account))
         .route("/v1/webhooks/stripe/connect", post(inbox::connect))
-        .route("/v1/auth/codes", post(auth::request_code))
-        .route("/v1/auth/sessions", post(auth::start_session))
-        .route("/v1/auth/refresh", post(auth::refresh))
-        .route("/v1/auth/end", post(auth::end))
+        .route("/v1/auth/methods", get(auth::codes::methods))
+        .route("/v1/auth/codes", post(auth::codes::request))
+        .route("/v1/auth/sessions", get(auth::session::list).post(auth::codes::start_session))
+        .route("/v1/auth/sessions/{session}/end", post(auth::session::end_one))
+        .route("/v1/auth/oidc", post(auth::oidc::begin))
+        .route("/v1/auth/oidc/go/{state}", get(auth::oidc::go))
+        .route("/v1/auth/oidc/callback", get(auth::oidc::callback))
+        .route("/v1/auth/oidc/sessions", post(auth::oidc::redeem))
+        .route("/v1/auth/refresh", post(auth::session::refresh))
+        .route("/v1/auth/end", post(auth::session::end))
+        .route("/v1/people", get(auth::people::list).post(auth::people::add))
+        .route("/v1/people/{person}/role", post(auth::people::set_role))
+        .route("/v1/people/{person}/remove", post(auth::people::remove))
+        .route("/v1/keys", get(auth::keys::list).post(auth::keys::issue))
+        .route("/v1/keys/{key}/revoke", post(auth::keys::revoke))
         .route("/v1/overview", get(pages::overview))
         .route("/v1/onboarding", post(join::onboarding_link))
         .route("/v1/links", get(links::list).post(links::create))
@@ -100,13 +120,17 @@ pub fn router(app: App) -> Router {
         .route("/v1/runs/{run}/seal", post(runs::seal))
         .route("/v1/runs/{run}/approve", post(runs::approve))
         .route("/v1/runs/{run}/send", post(runs::send))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/executor/grants", get(run_send::grants))
         .route("/v1/runs/{run}/claims", post(run_send::claim))
         .route("/v1/items/{item}/observations", post(run_send::observe))
         .route("/v1/items/{item}/intents", post(run_send::intent))
         .route("/v1/items/{item}/settlements", post(run_send::settle))
+        .merge(pixel)
+        .merge(form)
         .merge(demo)
         .fallback(error::no_such_route)
+        .layer(middleware::from_fn_with_state(app.clone(), origin::check))
         .layer(middleware::from_fn_with_state(app.clone(), error::stamp))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(app)

@@ -11,11 +11,10 @@ use wire::{CreateLink, Link};
 
 pub(crate) use utm::Utm;
 
-use crate::App;
 use crate::auth::Partner;
 use crate::error::{ApiError, Body, conflict, invalid};
-use crate::sql;
 use crate::tokens::{at, ms, read_uuid};
+use crate::{App, limits, sql};
 
 const CAMPAIGN_LENGTH: usize = 80;
 const UTM_LENGTH: usize = 120;
@@ -167,6 +166,7 @@ pub(crate) async fn create(
         return Err(invalid(format!("{name} has at most {UTM_LENGTH} characters.")));
     }
     destination(&app.config.site, &given.path, &utm, &partner.code)?;
+    limits::LINKS_BY_PARTNER.check(&app, &partner.code).await?;
     let added = app
         .db
         .query(sql!(

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use commission::TermsBook;
-use referral::ports::Config;
+use referral::ports::{Config, Oidc};
 use serde::Deserialize;
 use url::Url;
 
@@ -33,6 +33,14 @@ pub(crate) struct File {
     terms: Option<std::path::PathBuf>,
     /// Sender of e-mail.
     pub(crate) mail_from: String,
+    /// What the sign-in button calls the issuer (`OIDC_ISSUER`).
+    issuer_name: String,
+    /// Sign-in by e-mail code. On where there is no issuer; off where there is one, unless this says otherwise.
+    email_codes: Option<bool>,
+    /// Sites whose pages may post the join form and load the pixel; AIKit's site, if absent.
+    cors_origins: Option<Vec<Url>>,
+    /// Proxies in front of this server: the caller's address is that many places from the right of `X-Forwarded-For`.
+    pub(crate) proxies: usize,
 }
 
 impl Default for File {
@@ -50,6 +58,10 @@ impl Default for File {
             approvals: 1,
             terms: None,
             mail_from: "AIKit Partners <partners@aikit.example>".into(),
+            issuer_name: "AIKit".into(),
+            email_codes: None,
+            cors_origins: None,
+            proxies: 0,
         }
     }
 }
@@ -70,6 +82,24 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
         None => false,
     }
+}
+
+/// The issuer of OpenID Connect, if one is configured.
+fn oidc(name: String, secret: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<Oidc>> {
+    let (issuer, client_id) = match (secret("OIDC_ISSUER"), secret("OIDC_CLIENT_ID")) {
+        (None, None) => return Ok(None),
+        (Some(issuer), Some(client_id)) => (issuer, client_id),
+        (Some(_), None) => bail!("OIDC_ISSUER needs OIDC_CLIENT_ID beside it: what this API is called there"),
+        (None, Some(_)) => bail!("OIDC_CLIENT_ID needs OIDC_ISSUER beside it: who vouches for people"),
+    };
+    let url = Url::parse(&issuer).with_context(|| format!("OIDC_ISSUER «{issuer}» is not an address"))?;
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+        bail!("OIDC_ISSUER must be https (or http on this machine), not {url}");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        bail!("OIDC_ISSUER is an address without «?» and «#», to the letter as the issuer writes it");
+    }
+    Ok(Some(Oidc { issuer, client_id, client_secret: secret("OIDC_CLIENT_SECRET"), name }))
 }
 
 /// The API's configuration out of the file, the environment and the command line.
@@ -112,7 +142,11 @@ pub(crate) fn build(
         Some(url) => url,
         None => Url::parse(&format!("http://localhost:{port}/"))?,
     };
+    let oidc = oidc(file.issuer_name, &secret)?;
     Ok(Config {
+        email_codes: file.email_codes.unwrap_or(oidc.is_none()),
+        oidc,
+        cors_origins: file.cors_origins.unwrap_or_else(|| vec![file.site.clone()]),
         public_url,
         site: file.site,
         cookie_domain: file.cookie_domain,
@@ -151,6 +185,31 @@ mod tests {
         }
         assert!(build(File { live: true, ..File::default() }, 1, true, with(Some("http://[::1]:9/"))).is_err());
         assert!(build(File { approvals: 3, ..File::default() }, 1, false, with(None)).is_err());
+    }
+
+    #[test]
+    fn an_issuer_is_whole_and_safe_and_turns_codes_off() {
+        let with = |issuer: Option<&'static str>, client: Option<&'static str>| {
+            move |name: &str| match name {
+                "OIDC_ISSUER" => issuer.map(String::from),
+                "OIDC_CLIENT_ID" => client.map(String::from),
+                _ => None,
+            }
+        };
+        let built = build(File::default(), 1, false, with(Some("https://id.aikit.example"), Some("partners"))).unwrap();
+        assert!(built.oidc.is_some_and(|o| o.issuer == "https://id.aikit.example") && !built.email_codes);
+        let both = File { email_codes: Some(true), ..File::default() };
+        assert!(build(both, 1, false, with(Some("http://127.0.0.1:3000"), Some("x"))).unwrap().email_codes);
+        assert!(build(File::default(), 1, false, with(None, None)).unwrap().email_codes);
+        for (issuer, client) in [
+            (Some("https://id.aikit.example"), None),
+            (None, Some("x")),
+            (Some("http://id.aikit.example"), Some("x")),
+            (Some("id.aikit.example"), Some("x")),
+            (Some("https://id.aikit.example/?x=1"), Some("x")),
+        ] {
+            assert!(build(File::default(), 1, false, with(issuer, client)).is_err(), "{issuer:?}");
+        }
     }
 
     #[test]

@@ -51,6 +51,10 @@ impl Host for SystemHost {
     fn random(&self, into: &mut [u8]) {
         getrandom::fill(into).expect("the system has no randomness");
     }
+
+    fn later(&self, work: BoxFut<'static, ()>) {
+        tokio::spawn(work);
+    }
 }
 
 /// `GET /_clock` of the Stripe stand-in.
@@ -59,6 +63,9 @@ pub(crate) struct StandInClock {
     pub now: DateTime<Utc>,
     pub live: bool,
 }
+
+/// No honest answer comes near this; a longer one is not read to its end.
+const ANSWER_LIMIT_BYTES: usize = 2 << 20;
 
 /// Outgoing calls over one pooled client.
 pub(crate) struct Network(reqwest::Client);
@@ -82,21 +89,25 @@ impl Network {
 }
 
 impl Http for Network {
-    fn post(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async move {
-            let sent = self
-                .0
-                .post(request.url)
-                .bearer_auth(request.bearer)
-                .header("Idempotency-Key", request.idempotency_key)
-                .form(&request.form)
-                .send()
-                .await;
+            let mut asking = self.0.request(request.method, request.url).body(request.body);
+            for (name, value) in request.headers {
+                asking = asking.header(name, value);
+            }
+            let sent = asking.send().await;
             // Never the error's own text: it may carry the address with its parameters.
-            let answer =
+            let mut answer =
                 sent.map_err(|e| if e.is_timeout() { "no answer in time" } else { "no connection" }.to_string())?;
             let status = answer.status().as_u16();
-            let body = answer.text().await.map_err(|_| "the answer broke off".to_string())?;
+            let mut body = Vec::new();
+            while let Some(chunk) = answer.chunk().await.map_err(|_| "the answer broke off".to_string())? {
+                if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
+                    return Err("the answer is too long".into());
+                }
+                body.extend_from_slice(&chunk);
+            }
+            let body = String::from_utf8(body).map_err(|_| "the answer is not text".to_string())?;
             Ok(HttpResponse { status, body })
         })
     }

@@ -1,20 +1,19 @@
 //! `aikit-partners-server`: the Referral API on SQLite with the web dashboard, and the operator's commands.
 
+mod audit;
 mod config;
 mod forecast;
 mod host;
 mod journal;
 mod mail;
 mod payouts;
+mod people;
 mod serve;
 mod statements;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use clap::{Parser, Subcommand, ValueEnum};
-use wire::Role;
+use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(
@@ -44,61 +43,21 @@ enum Command {
     Forecast(forecast::Options),
     /// Write the stored facts as a journal, and the terms beside it.
     Journal(journal::Journal),
+    /// The audit chain.
+    Audit {
+        #[command(subcommand)]
+        command: audit::Audit,
+    },
     /// Keys of programs.
     Key {
         #[command(subcommand)]
-        command: Key,
+        command: people::Key,
     },
     /// AIKit's own people.
     Staff {
         #[command(subcommand)]
-        command: Staff,
+        command: people::Staff,
     },
-}
-
-#[derive(Subcommand)]
-enum Key {
-    /// Issue a key. It is printed once and stored as a hash.
-    Issue {
-        /// Folder of the database.
-        #[arg(long)]
-        data: PathBuf,
-        /// For AIKit's backend, or for a program that sends runs.
-        #[arg(long, value_enum)]
-        kind: KeyKind,
-        /// What it is for, for the list of keys.
-        #[arg(long, default_value = "")]
-        label: String,
-    },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum KeyKind {
-    Server,
-    Executor,
-}
-
-#[derive(Subcommand)]
-enum Staff {
-    /// Let somebody sign in by e-mail code.
-    Add {
-        /// Folder of the database.
-        #[arg(long)]
-        data: PathBuf,
-        /// Address of the person.
-        email: String,
-        /// What the person may do.
-        #[arg(long, value_enum)]
-        role: StaffRole,
-    },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum StaffRole {
-    Staff,
-    Finance,
-    Admin,
-    Auditor,
 }
 
 #[tokio::main]
@@ -122,27 +81,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Diff(options) => statements::run_diff(&options),
         Command::Forecast(options) => forecast::run(&options),
         Command::Journal(options) => journal::run(options).await,
-        Command::Key { command: Key::Issue { data, kind, label } } => {
-            let app = serve::offline_app(&data)?;
-            let kind = match kind {
-                KeyKind::Server => "server",
-                KeyKind::Executor => "executor",
-            };
-            let secret = referral::issue_key(&app, kind, &label).await.context("the key was not issued")?;
-            println!("{secret}");
-            Ok(())
-        }
-        Command::Staff { command: Staff::Add { data, email, role } } => {
-            let app = serve::offline_app(&data)?;
-            let role = match role {
-                StaffRole::Staff => Role::Staff,
-                StaffRole::Finance => Role::Finance,
-                StaffRole::Admin => Role::Admin,
-                StaffRole::Auditor => Role::Auditor,
-            };
-            referral::add_person(&app, &email, role).await.context("nobody was added")?;
-            println!("{email} can sign in from {} on.", app.host.now().format("%-d %B %Y, %H:%M UTC"));
-            Ok(())
-        }
+        Command::Audit { command } => audit::run(command).await,
+        Command::Key { command } => people::key(command).await,
+        Command::Staff { command } => people::staff(command).await,
     }
 }

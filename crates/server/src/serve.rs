@@ -1,18 +1,19 @@
 //! `serve`: the router on a port, beside the files of the web dashboard.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use clap::Args;
 use referral::App;
 use referral::db::Db as _;
+use referral::ports::Caller;
 use referral::sql;
 use sqlite::{Profile, Sqlite};
 use tower_http::compression::CompressionLayer;
@@ -88,9 +89,16 @@ pub(crate) fn offline_app(data: &Path) -> anyhow::Result<App> {
     Ok(app(data, config::build(file, 0, false, |_| None)?, &from)?.0)
 }
 
+/// The same, of a database that is there already: looking at nothing by mistake must not look like success.
+pub(crate) fn existing_app(data: &Path) -> anyhow::Result<App> {
+    let file = data.join("referral.db");
+    anyhow::ensure!(file.is_file(), "there is no database {}; check --data", file.display());
+    offline_app(data)
+}
+
 pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let file = config::read(options.config.as_deref())?;
-    let from = file.mail_from.clone();
+    let (from, proxies) = (file.mail_from.clone(), file.proxies);
     let config = config::build(file, options.port, options.demo, secret)?;
     let missing: Vec<&str> = [
         ("STRIPE_CONNECT_KEY", &config.stripe_connect_key),
@@ -117,7 +125,7 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
         let clock =
             network.stand_in_clock(&app.config.stripe_api).await.context("the Stripe stand-in does not answer")?;
         host.follow(&clock);
-        match referral::add_person(&app, DEMO_FINANCE, Role::Finance).await {
+        match referral::add_person(&app, &referral::Actor::System, DEMO_FINANCE, Role::Finance).await {
             Ok(_) => {}
             Err(known) if known.code == wire::ErrorCode::Conflict => {}
             Err(other) => return Err(other.into()),
@@ -142,10 +150,32 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let router = router.layer(CompressionLayer::new());
 
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router).with_graceful_shutdown(stop()).await?;
+    let router = router.layer(middleware::from_fn_with_state(proxies, name_caller));
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop()).await?;
     // Moves what is in the write-ahead log into the database itself.
     db.query(sql!("PRAGMA wal_checkpoint(TRUNCATE)")).await.ok();
     Ok(())
+}
+
+/// The address that limits count by: the peer's, or what the configured proxies say. What a caller itself writes into
+/// `X-Forwarded-For` stands further left and is not looked at.
+async fn name_caller(
+    State(proxies): State<usize>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = forwarded(request.headers(), proxies).unwrap_or(peer.ip());
+    request.extensions_mut().insert(Caller(caller));
+    next.run(request).await
+}
+
+fn forwarded(headers: &HeaderMap, proxies: usize) -> Option<IpAddr> {
+    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());
+    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let hop = hops.len().checked_sub(proxies.max(1)).filter(|_| proxies > 0)?;
+    hops.get(hop)?.parse().ok()
 }
 
 /// The API answers what it knows; everything else is a file of the dashboard.
@@ -239,4 +269,20 @@ async fn stop() {
         tracing::warn!("connections are still open after ten seconds: closing them");
         std::process::exit(0);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_cannot_name_itself() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6, 203.0.113.9, 10.0.0.1"));
+        let seen = |proxies| forwarded(&headers, proxies).map(|ip| ip.to_string());
+        assert_eq!(seen(0), None);
+        assert_eq!(seen(1).as_deref(), Some("10.0.0.1"));
+        assert_eq!(seen(2).as_deref(), Some("203.0.113.9"));
+        assert_eq!(seen(9), None);
+    }
 }

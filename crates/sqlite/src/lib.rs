@@ -15,6 +15,8 @@ use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior, params_from_it
 const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_init", include_str!("../../../migrations/referral/0001_init.sql")),
     ("0002_posting", include_str!("../../../migrations/referral/0002_posting.sql")),
+    ("0003_credit", include_str!("../../../migrations/referral/0003_credit.sql")),
+    ("0005_people", include_str!("../../../migrations/referral/0005_people.sql")),
 ];
 
 /// How SQLite behaves.
@@ -247,7 +249,7 @@ mod tests {
     }
 
     fn key(hash: &str) -> Stmt {
-        sql!("INSERT INTO api_key (hash, kind, label, issued_ms) VALUES (?1, 'server', 'x', ?2)", hash, 5_i64)
+        sql!("INSERT INTO api_key (hash, id, kind, label, issued_ms) VALUES (?1, ?1, 'server', 'x', ?2)", hash, 5_i64)
     }
 
     #[tokio::test]

@@ -46,13 +46,17 @@ impl Host for TestHost {
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
     }
+
+    fn later(&self, work: BoxFut<'static, ()>) {
+        futures::executor::block_on(work);
+    }
 }
 
 /// Nothing here leaves the machine.
 struct Offline;
 
 impl Http for Offline {
-    fn post(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async { Err("there is no network".into()) })
     }
 }
@@ -98,6 +102,9 @@ fn router(db: &Sqlite, host: &Arc<TestHost>, terms: TermsBook) -> Router {
         stripe_connect_key: String::new(),
         webhook_secret_account: String::new(),
         webhook_secret_connect: String::new(),
+        oidc: None,
+        email_codes: false,
+        cors_origins: Vec::new(),
     };
     referral::router(App {
         db: Arc::new(db.clone()),

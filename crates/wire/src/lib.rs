@@ -5,18 +5,22 @@
 //!
 //! Amounts are integers in minor units of the program's settlement currency. Instants are RFC 3339 in UTC.
 
+mod audit;
 mod calls;
 mod executor;
 mod finance;
 mod intake;
 mod partner;
+mod people;
 mod session;
 
+pub use audit::*;
 pub use calls::{CALLS, Call, Method, Nothing, typescript};
 pub use executor::*;
 pub use finance::*;
 pub use intake::*;
 pub use partner::*;
+pub use people::*;
 pub use session::*;
 
 use serde::{Deserialize, Serialize};
