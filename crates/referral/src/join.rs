@@ -265,8 +265,8 @@ async fn stripe<T: serde::de::DeserializeOwned>(
         || unavailable("Stripe could not be reached just now. Your agency is registered; continue in a few minutes.");
     let mut url = app.config.stripe_api.clone();
     url.set_path(path);
-    let request = HttpRequest { url, bearer: app.config.stripe_connect_key.clone(), idempotency_key, form };
-    let response = app.http.post(request).await.map_err(|reason| {
+    let request = HttpRequest::form(url, &app.config.stripe_connect_key, idempotency_key, &form);
+    let response = app.http.send(request).await.map_err(|reason| {
         tracing::warn!(%reason, path, "stripe");
         down()
     })?;

@@ -16,7 +16,7 @@ use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, changed, conflict, forbidden, invalid, not_found, unavailable};
 use crate::run_decide::{carried_minor, in_words};
 use crate::tokens::{self, at, ms};
-use crate::{App, journal, posting, sql};
+use crate::{App, journal, lock, posting, sql};
 
 /// A run's own row.
 #[derive(Clone, Deserialize)]
@@ -475,9 +475,11 @@ pub(crate) async fn send(
     if head.run_hash.as_ref() != Some(&asked.run_hash) {
         return Err(changed("This run has been sealed anew since you looked at it. Look at it again."));
     }
+    lock::refuse_locked(&app).await?;
     let now = app.host.now();
     app.db
         .batch(vec![
+            lock::unlocked(),
             guard(
                 "EXISTS (SELECT 1 FROM run WHERE id = ?1 AND state IN ('approved', 'sending') AND run_hash = ?2)",
                 vec![(&run).into(), (&asked.run_hash).into()],

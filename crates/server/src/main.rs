@@ -1,8 +1,10 @@
 //! `aikit-partners-server`: the Referral API on SQLite with the web dashboard, and the operator's commands.
 
+mod background;
 mod config;
 mod host;
 mod journal;
+mod listen;
 mod mail;
 mod payouts;
 mod serve;

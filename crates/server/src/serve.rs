@@ -19,9 +19,9 @@ use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 use wire::Role;
 
-use crate::config;
 use crate::host::{Network, SystemHost};
 use crate::mail::Outgoing;
+use crate::{background, config, listen};
 
 /// Options of `serve`.
 #[derive(Args)]
@@ -46,8 +46,8 @@ pub(crate) struct Serve {
     demo: bool,
 }
 
-/// Between two looks for events that were stored and not processed.
-const CATCH_UP: Duration = Duration::from_secs(30);
+/// How long the duties in the background may take to end.
+const END_WITHIN: Duration = Duration::from_secs(30);
 
 /// The address of finance in a demo.
 const DEMO_FINANCE: &str = "finance@aikit.example";
@@ -90,7 +90,7 @@ pub(crate) fn offline_app(data: &Path) -> anyhow::Result<App> {
 
 pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let file = config::read(options.config.as_deref())?;
-    let from = file.mail_from.clone();
+    let (from, limits) = (file.mail_from.clone(), file.limits);
     let config = config::build(file, options.port, options.demo, secret)?;
     let missing: Vec<&str> = [
         ("STRIPE_CONNECT_KEY", &config.stripe_connect_key),
@@ -128,12 +128,12 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
         tracing::info!(left, "processed events that an earlier stop had left");
     }
 
-    tokio::spawn(catch_up(app.clone()));
-
-    let mut router = referral::router(app.clone());
-    if options.demo {
-        let follow = Follow { host, network, stripe_api: app.config.stripe_api.clone() };
-        router = router.layer(middleware::from_fn_with_state(Arc::new(follow), follow_clock));
+    let stripe_api = app.config.stripe_api.clone();
+    let follow = options.demo.then(|| Arc::new(Follow { host, network, stripe_api }));
+    let duties = background::start(&app, follow.clone());
+    let mut router = referral::router(app);
+    if let Some(follow) = follow {
+        router = router.layer(middleware::from_fn_with_state(follow, follow_clock));
     }
     let router = match &options.ui {
         None => router,
@@ -142,7 +142,8 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let router = router.layer(CompressionLayer::new());
 
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router).with_graceful_shutdown(stop()).await?;
+    listen::serve(listener, router, limits, stop()).await;
+    duties.end(END_WITHIN).await;
     // Moves what is in the write-ahead log into the database itself.
     db.query(sql!("PRAGMA wal_checkpoint(TRUNCATE)")).await.ok();
     Ok(())
@@ -186,29 +187,25 @@ async fn page_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// An event is processed as soon as it is stored. One that a fault kept from it is tried again here.
-async fn catch_up(app: App) {
-    loop {
-        tokio::time::sleep(CATCH_UP).await;
-        if let Err(error) = referral::process_received(&app).await {
-            tracing::error!(%error, "stored events wait to be processed");
-        }
-    }
-}
-
-struct Follow {
+/// The stand-in's clock, which is a demo's.
+pub(crate) struct Follow {
     host: Arc<SystemHost>,
     network: Arc<Network>,
     stripe_api: url::Url,
 }
 
+impl Follow {
+    /// From now on the time is what the stand-in says.
+    pub(crate) async fn look(&self) -> anyhow::Result<()> {
+        self.host.follow(&self.network.stand_in_clock(&self.stripe_api).await?);
+        Ok(())
+    }
+}
+
 /// In a demo the time is the stand-in's, asked before each request: its history is walked on a moved clock.
 async fn follow_clock(State(follow): State<Arc<Follow>>, request: Request, next: Next) -> Response {
-    match follow.network.stand_in_clock(&follow.stripe_api).await {
-        Ok(clock) => {
-            follow.host.follow(&clock);
-            next.run(request).await
-        }
+    match follow.look().await {
+        Ok(()) => next.run(request).await,
         Err(error) => {
             tracing::error!(%error, "the stand-in's clock");
             (StatusCode::SERVICE_UNAVAILABLE, "The Stripe stand-in of this demo does not answer. Start the demo again.")
@@ -233,10 +230,4 @@ async fn stop() {
     }
     #[cfg(not(unix))]
     interrupt.await.ok();
-    // Whoever keeps a connection open must not keep the server up.
-    tokio::spawn(async {
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        tracing::warn!("connections are still open after ten seconds: closing them");
-        std::process::exit(0);
-    });
 }

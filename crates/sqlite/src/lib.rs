@@ -15,6 +15,7 @@ use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior, params_from_it
 const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_init", include_str!("../../../migrations/referral/0001_init.sql")),
     ("0002_posting", include_str!("../../../migrations/referral/0002_posting.sql")),
+    ("0006_operations", include_str!("../../../migrations/referral/0006_operations.sql")),
 ];
 
 /// How SQLite behaves.

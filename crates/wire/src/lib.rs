@@ -9,6 +9,7 @@ mod calls;
 mod executor;
 mod finance;
 mod intake;
+mod operations;
 mod partner;
 mod session;
 
@@ -16,6 +17,7 @@ pub use calls::{CALLS, Call, Method, Nothing, typescript};
 pub use executor::*;
 pub use finance::*;
 pub use intake::*;
+pub use operations::*;
 pub use partner::*;
 pub use session::*;
 

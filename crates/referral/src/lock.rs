@@ -1,0 +1,160 @@
+//! The brake on payouts (docs/operating.md): while it is on, nothing is claimed and no intent is recorded. Anybody of
+//! finance and any admin may put it on; taking it off needs one of each. A restored database begins with it on.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::TimeDelta;
+use serde::Deserialize;
+use wire::{Account, LockPayouts, PayoutLock, Role, UnlockPayouts};
+
+use crate::auth::{Signed, Staff};
+use crate::db::{Stmt, guard};
+use crate::error::{ApiError, Body, conflict, forbidden, invalid, step_up};
+use crate::tokens::{self, at, ms};
+use crate::{App, sql};
+
+/// How old a sign-in may be for this.
+const FRESH: TimeDelta = TimeDelta::minutes(5);
+
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    reason: String,
+    locked_ms: i64,
+    admin: Option<String>,
+    finance: Option<String>,
+}
+
+/// The lock that is on.
+async fn current(app: &App) -> Result<Option<Row>, ApiError> {
+    let rows = app.db.query(sql!(
+        "SELECT l.id, l.reason, l.locked_ms,
+            (SELECT p.email FROM payout_lock_consent c JOIN person p ON p.id = c.person WHERE c.lock = l.id AND c.role = 'admin') AS admin,
+            (SELECT p.email FROM payout_lock_consent c JOIN person p ON p.id = c.person WHERE c.lock = l.id AND c.role = 'finance') AS finance
+         FROM payout_lock l WHERE l.lifted_ms IS NULL"
+    ));
+    Ok(rows.await?.first()?)
+}
+
+fn shown(row: Option<Row>) -> PayoutLock {
+    match row {
+        None => PayoutLock::default(),
+        Some(r) => PayoutLock {
+            locked: true,
+            lock: Some(r.id),
+            reason: Some(r.reason),
+            since: Some(at(r.locked_ms)),
+            admin: r.admin,
+            finance: r.finance,
+        },
+    }
+}
+
+/// Fails its batch while payouts are locked.
+pub(crate) fn unlocked() -> Stmt {
+    guard("NOT EXISTS (SELECT 1 FROM payout_lock WHERE lifted_ms IS NULL)", Vec::new())
+}
+
+/// Refuses, with the reason, while payouts are locked. A batch that acts on it holds [`unlocked`] too.
+pub(crate) async fn refuse_locked(app: &App) -> Result<(), ApiError> {
+    match current(app).await? {
+        None => Ok(()),
+        Some(lock) => Err(conflict(format!(
+            "Payouts are locked since {}: {} An admin and one of finance must unlock them.",
+            at(lock.locked_ms).format("%-d %B %Y, %H:%M UTC"),
+            lock.reason
+        ))),
+    }
+}
+
+/// What puts the lock on; nothing where it is on already. Grants end, so that finance looks again before it sends.
+pub(crate) fn locking(id: &str, reason: &str, by: &str, now_ms: i64) -> Vec<Stmt> {
+    vec![
+        sql!(
+            "INSERT INTO payout_lock (id, reason, locked_by, locked_ms) SELECT ?1, ?2, ?3, ?4
+             WHERE NOT EXISTS (SELECT 1 FROM payout_lock WHERE lifted_ms IS NULL)",
+            id,
+            reason,
+            by,
+            now_ms,
+        ),
+        sql!("UPDATE send_grant SET expires_ms = ?1 WHERE expires_ms > ?1", now_ms),
+    ]
+}
+
+/// Puts the lock on, for a program on the operator's machine.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_payouts(app: &App, reason: &str, by: &str) -> Result<(), ApiError> {
+    let batch = locking(&tokens::id(&*app.host, "lock"), &read_reason(reason)?, by, ms(app.host.now()));
+    app.db.batch(batch).await?;
+    tracing::warn!(reason, by, "payouts are locked");
+    Ok(())
+}
+
+fn read_reason(given: &str) -> Result<String, ApiError> {
+    let reason = given.trim();
+    let fits = !reason.is_empty() && reason.chars().count() <= 500 && !reason.chars().any(char::is_control);
+    let sentence = if reason.ends_with(['.', '!', '?']) { reason.to_string() } else { format!("{reason}.") };
+    fits.then_some(sentence).ok_or_else(|| invalid("Say why, in 1 to 500 characters."))
+}
+
+/// Admin or finance, freshly signed in.
+fn may(app: &App, account: &Account) -> Result<&'static str, ApiError> {
+    let role = match account.role {
+        Role::Admin => "admin",
+        Role::Finance => "finance",
+        _ => return Err(forbidden("Only admins and finance lock and unlock payouts.")),
+    };
+    if app.host.now() - account.auth_at > FRESH { Err(step_up()) } else { Ok(role) }
+}
+
+/// `GET /v1/payouts-lock`.
+pub(crate) async fn show(_: Staff, State(app): State<App>) -> Result<Json<PayoutLock>, ApiError> {
+    Ok(Json(shown(current(&app).await?)))
+}
+
+/// `POST /v1/payouts-lock/lock`.
+pub(crate) async fn lock(
+    Signed(account): Signed,
+    State(app): State<App>,
+    Body(asked): Body<LockPayouts>,
+) -> Result<Json<PayoutLock>, ApiError> {
+    may(&app, &account)?;
+    lock_payouts(&app, &asked.reason, &account.user).await?;
+    Ok(Json(shown(current(&app).await?)))
+}
+
+/// `POST /v1/payouts-lock/unlock`: one of the two consents; the second lifts the lock.
+pub(crate) async fn unlock(
+    Signed(account): Signed,
+    State(app): State<App>,
+    Body(asked): Body<UnlockPayouts>,
+) -> Result<Json<PayoutLock>, ApiError> {
+    let role = may(&app, &account)?;
+    let reason = read_reason(&asked.reason)?;
+    let now = ms(app.host.now());
+    app.db
+        .batch(vec![
+            guard("EXISTS (SELECT 1 FROM payout_lock WHERE id = ?1 AND lifted_ms IS NULL)", vec![(&asked.lock).into()]),
+            sql!(
+                "INSERT INTO payout_lock_consent (lock, role, person, reason, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (lock, role) DO UPDATE SET person = excluded.person, reason = excluded.reason, at_ms = excluded.at_ms",
+                &asked.lock,
+                role,
+                &account.user,
+                &reason,
+                now,
+            ),
+            sql!(
+                "UPDATE payout_lock SET lifted_ms = ?2 WHERE id = ?1 AND lifted_ms IS NULL
+                 AND (SELECT count(*) FROM payout_lock_consent WHERE lock = ?1) = 2",
+                &asked.lock,
+                now,
+            ),
+        ])
+        .await?;
+    tracing::warn!(lock = asked.lock, by = account.user, role, "agreed to unlock payouts");
+    Ok(Json(shown(current(&app).await?)))
+}
