@@ -10,12 +10,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use serde::Deserialize;
+use serde_json::json;
 use wire::{
     Account, CodeRequested, DemoPerson, Keep, PartnerName, RefreshSession, RequestCode, Role, Session,
     StartDemoSession, StartSession,
 };
 
-use crate::db::Rows;
+use crate::audit::{self, Actor, Entry};
+use crate::db::{DbError, Rows};
 use crate::error::{ApiError, Body, forbidden, invalid, signed_out, step_up, unavailable};
 use crate::ports::Config;
 use crate::tokens::{self, at, ms};
@@ -501,51 +503,67 @@ pub(crate) async fn start_demo_session(
     open(&app, person, asked.keep).await
 }
 
-/// Adds one of AIKit's own people. Agencies join by themselves.
-///
-/// # Errors
-/// A role of an agency, an address that is none, or one that is taken.
-pub async fn add_person(app: &App, email: &str, role: Role) -> Result<String, ApiError> {
-    let name = match role {
-        Role::Owner | Role::Member => return Err(invalid("Owners and members of agencies join by the form.")),
+/// A role as it is stored and said.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "owner",
+        Role::Member => "member",
         Role::Staff => "staff",
         Role::Finance => "finance",
         Role::Admin => "admin",
         Role::Auditor => "auditor",
-    };
-    let (id, email) = (tokens::id(&*app.host, "u"), read_email(email)?);
-    let added = app
-        .db
-        .query(sql!(
-            "INSERT INTO person (id, email, role, added_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (email) DO NOTHING",
-            &id,
-            &email,
-            name,
-            ms(app.host.now()),
-        ))
-        .await?;
-    if added.changes == 0 { Err(crate::error::conflict(format!("{email} can sign in already."))) } else { Ok(id) }
+    }
+}
+
+/// Adds one of AIKit's own people. Agencies join by themselves.
+///
+/// # Errors
+/// A role of an agency, an address that is none, or one that is taken.
+pub async fn add_person(app: &App, by: &Actor, email: &str, role: Role) -> Result<String, ApiError> {
+    if matches!(role, Role::Owner | Role::Member) {
+        return Err(invalid("Owners and members of agencies join by the form."));
+    }
+    let (id, email, name) = (tokens::id(&*app.host, "u"), read_email(email)?, role_name(role));
+    let add = sql!(
+        "INSERT INTO person (id, email, role, added_ms) VALUES (?1, ?2, ?3, ?4)",
+        &id,
+        &email,
+        name,
+        ms(app.host.now()),
+    );
+    let entry = Entry::new(by, "person.added", format!("person:{id}")).after(json!({"role": name}));
+    match audit::write(app, vec![add], &[entry]).await {
+        Ok(_) => Ok(id),
+        Err(DbError::Constraint(_)) => Err(crate::error::conflict(format!("{email} can sign in already."))),
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// Issues a key for AIKit's backend (`server`) or for a program that sends runs (`executor`). It is shown once.
 ///
 /// # Errors
 /// An unknown kind.
-pub async fn issue_key(app: &App, kind: &str, label: &str) -> Result<String, ApiError> {
+pub async fn issue_key(app: &App, by: &Actor, kind: &str, label: &str) -> Result<String, ApiError> {
     let prefix = match kind {
         "server" => "aik_srv",
         "executor" => "aik_exe",
         other => return Err(invalid(format!("There are no «{other}» keys: the kind is server or executor."))),
     };
     let secret = tokens::secret(&*app.host, prefix);
-    app.db
-        .query(sql!(
-            "INSERT INTO api_key (hash, kind, label, issued_ms) VALUES (?1, ?2, ?3, ?4)",
-            tokens::hash(&secret),
-            kind,
-            label,
-            ms(app.host.now()),
-        ))
-        .await?;
+    let hash = tokens::hash(&secret);
+    let entry = Entry::new(by, "key.issued", key_name(&hash)).after(json!({"kind": kind, "label": label}));
+    let issue = sql!(
+        "INSERT INTO api_key (hash, kind, label, issued_ms) VALUES (?1, ?2, ?3, ?4)",
+        hash,
+        kind,
+        label,
+        ms(app.host.now()),
+    );
+    audit::write(app, vec![issue], &[entry]).await?;
     Ok(secret)
+}
+
+/// A key as the audit chain names it: enough of its hash to find it, and nothing of the key.
+pub(crate) fn key_name(hash: &str) -> String {
+    format!("key:{}", hash.get(..16).unwrap_or(hash))
 }

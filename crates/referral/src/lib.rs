@@ -9,6 +9,7 @@ pub mod db;
 pub mod ports;
 
 mod attribution;
+mod audit;
 mod auth;
 mod click;
 mod error;
@@ -39,6 +40,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use commission::{TermsBook, TermsError};
 
+pub use audit::{Actor, AuditError, verify as verify_audit};
 pub use auth::{add_person, issue_key};
 pub use error::ApiError;
 pub use follow::follow_journal;
@@ -112,6 +114,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/runs/{run}/seal", post(runs::seal))
         .route("/v1/runs/{run}/approve", post(runs::approve))
         .route("/v1/runs/{run}/send", post(runs::send))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/executor/grants", get(run_send::grants))
         .route("/v1/runs/{run}/claims", post(run_send::claim))
         .route("/v1/items/{item}/observations", post(run_send::observe))

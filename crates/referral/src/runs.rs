@@ -6,11 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use commission::format_minor;
 use payout::{GRANT_H, Seal, SealedItem, SealedNotPaid};
 use serde::Deserialize;
+use serde_json::json;
 use wire::{
-    Approval, ApproveRun, GrantState, NotPaid, NotPaidReason, PartnerName, Payout, PayoutDetail, PayoutState, Run,
-    RunItem, RunProgress, RunState, RunSummary, SealRun, SendRun,
+    Account, Approval, ApproveRun, GrantState, NotPaid, NotPaidReason, PartnerName, Payout, PayoutDetail, PayoutState,
+    Run, RunItem, RunProgress, RunState, RunSummary, SealRun, SendRun,
 };
 
+use crate::audit::{self, Entry};
 use crate::auth::{Finance, FreshFinance, Staff};
 use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, changed, conflict, forbidden, invalid, not_found, unavailable};
@@ -322,7 +324,7 @@ pub(crate) async fn seal(
         sql!("UPDATE run SET state = 'sealing', version = ?2 WHERE id = ?1", &run, version),
     ]);
     begun.await.map_err(not_sealed)?;
-    match freeze(&app, &head, version, &account.user).await {
+    match freeze(&app, &head, version, &account).await {
         Ok(hash) => tracing::info!(run, hash, by = %account.user, "run sealed"),
         Err(error) => {
             // What was written so far does not count; the draft can be looked at again.
@@ -339,7 +341,7 @@ pub(crate) async fn seal(
 }
 
 /// Writes the posting of a run, then the seal with its hash, last of all. Answers the hash.
-async fn freeze(app: &App, head: &Head, version: u32, by: &str) -> Result<String, ApiError> {
+async fn freeze(app: &App, head: &Head, version: u32, by: &Account) -> Result<String, ApiError> {
     let seal = build_seal(app, head).await?;
     let items = seal.items.iter().map(|item| (item.partner.clone(), item.digest.clone())).collect();
     let mut batch = posting::write(app, head, version, &items).await?;
@@ -354,10 +356,13 @@ async fn freeze(app: &App, head: &Head, version: u32, by: &str) -> Result<String
             &head.run,
             &hash,
             text,
-            by,
+            &by.user,
         ),
     ]);
-    app.db.batch(batch).await.map_err(not_sealed)?;
+    let entry = Entry::new(&by.clone().into(), "run.sealed", format!("run:{}", head.run))
+        .before(json!({"state": "draft", "version": head.version}))
+        .after(json!({"state": "sealed", "version": version, "run_hash": hash, "total_minor": head.total_minor, "items": head.items}));
+    audit::write(app, batch, &[entry]).await.map_err(not_sealed)?;
     Ok(hash)
 }
 
@@ -431,8 +436,11 @@ pub(crate) async fn approve(
     if app.config.approvals_needed > 1 && head.sealed_by.as_ref() == Some(&account.user) {
         return Err(forbidden("You sealed this run, so somebody else must approve it."));
     }
-    app.db
-        .batch(vec![
+    let entry = Entry::new(&account.clone().into(), "run.approved", format!("run:{run}"))
+        .after(json!({"run_hash": asked.run_hash, "version": asked.version, "total_minor": asked.typed_total_minor}));
+    audit::write(
+        &app,
+        vec![
             guard(
                 "EXISTS (SELECT 1 FROM run WHERE id = ?1 AND state = 'sealed' AND version = ?2 AND run_hash = ?3)",
                 vec![(&run).into(), asked.version.into(), (&asked.run_hash).into()],
@@ -451,8 +459,10 @@ pub(crate) async fn approve(
                 &asked.run_hash,
                 app.config.approvals_needed,
             ),
-        ])
-        .await?;
+        ],
+        &[entry],
+    )
+    .await?;
     tracing::info!(run, by = %account.user, "run approved");
     load(&app, &run).await.map(Json)
 }
@@ -477,8 +487,12 @@ pub(crate) async fn send(
     }
     lock::refuse_locked(&app).await?;
     let now = app.host.now();
-    app.db
-        .batch(vec![
+    let (grant, expires_at) = (tokens::id(&*app.host, "grant"), now + TimeDelta::hours(GRANT_H));
+    let entry = Entry::new(&account.clone().into(), "run.send_granted", format!("run:{run}"))
+        .after(json!({"run_hash": asked.run_hash, "grant": grant, "expires_at": expires_at}));
+    audit::write(
+        &app,
+        vec![
             lock::unlocked(),
             guard(
                 "EXISTS (SELECT 1 FROM run WHERE id = ?1 AND state IN ('approved', 'sending') AND run_hash = ?2)",
@@ -486,17 +500,19 @@ pub(crate) async fn send(
             ),
             sql!(
                 "INSERT INTO send_grant (id, run, run_hash, person, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-                tokens::id(&*app.host, "grant"),
+                &grant,
                 &run,
                 &asked.run_hash,
                 &account.user,
-                ms(now + TimeDelta::hours(GRANT_H)),
+                ms(expires_at),
             ),
             // What was held for an account or a capability is tried again by a new grant.
             sql!("UPDATE run_item SET held = 0 WHERE run = ?1 AND state = 'queued'", &run),
             sql!("UPDATE run SET state = 'sending' WHERE id = ?1", &run),
-        ])
-        .await?;
+        ],
+        &[entry],
+    )
+    .await?;
     tracing::info!(run, by = %account.user, "send grant issued");
     load(&app, &run).await.map(Json)
 }

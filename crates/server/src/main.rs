@@ -1,5 +1,6 @@
 //! `aikit-partners-server`: the Referral API on SQLite with the web dashboard, and the operator's commands.
 
+mod audit;
 mod background;
 mod config;
 mod host;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
+use referral::Actor;
 use wire::Role;
 
 #[derive(Parser)]
@@ -43,6 +45,11 @@ enum Command {
     Diff(statements::Diff),
     /// Write the stored facts as a journal, and the terms beside it.
     Journal(journal::Journal),
+    /// The audit chain.
+    Audit {
+        #[command(subcommand)]
+        command: audit::Audit,
+    },
     /// Keys of programs.
     Key {
         #[command(subcommand)]
@@ -120,13 +127,15 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Statements(options) => statements::run(&options),
         Command::Diff(options) => statements::run_diff(&options),
         Command::Journal(options) => journal::run(options).await,
+        Command::Audit { command } => audit::run(command).await,
         Command::Key { command: Key::Issue { data, kind, label } } => {
             let app = serve::offline_app(&data)?;
             let kind = match kind {
                 KeyKind::Server => "server",
                 KeyKind::Executor => "executor",
             };
-            let secret = referral::issue_key(&app, kind, &label).await.context("the key was not issued")?;
+            let secret =
+                referral::issue_key(&app, &Actor::Operator, kind, &label).await.context("the key was not issued")?;
             println!("{secret}");
             Ok(())
         }
@@ -138,7 +147,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
                 StaffRole::Admin => Role::Admin,
                 StaffRole::Auditor => Role::Auditor,
             };
-            referral::add_person(&app, &email, role).await.context("nobody was added")?;
+            referral::add_person(&app, &Actor::Operator, &email, role).await.context("nobody was added")?;
             println!("{email} can sign in from {} on.", app.host.now().format("%-d %B %Y, %H:%M UTC"));
             Ok(())
         }

@@ -88,6 +88,13 @@ pub(crate) fn offline_app(data: &Path) -> anyhow::Result<App> {
     Ok(app(data, config::build(file, 0, false, |_| None)?, &from)?.0)
 }
 
+/// The same, of a database that is there already: looking at nothing by mistake must not look like success.
+pub(crate) fn existing_app(data: &Path) -> anyhow::Result<App> {
+    let file = data.join("referral.db");
+    anyhow::ensure!(file.is_file(), "there is no database {}; check --data", file.display());
+    offline_app(data)
+}
+
 pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let file = config::read(options.config.as_deref())?;
     let (from, limits) = (file.mail_from.clone(), file.limits);
@@ -117,7 +124,7 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
         let clock =
             network.stand_in_clock(&app.config.stripe_api).await.context("the Stripe stand-in does not answer")?;
         host.follow(&clock);
-        match referral::add_person(&app, DEMO_FINANCE, Role::Finance).await {
+        match referral::add_person(&app, &referral::Actor::System, DEMO_FINANCE, Role::Finance).await {
             Ok(_) => {}
             Err(known) if known.code == wire::ErrorCode::Conflict => {}
             Err(other) => return Err(other.into()),

@@ -16,6 +16,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_init", include_str!("../../../migrations/referral/0001_init.sql")),
     ("0002_posting", include_str!("../../../migrations/referral/0002_posting.sql")),
     ("0006_operations", include_str!("../../../migrations/referral/0006_operations.sql")),
+    ("0003_credit", include_str!("../../../migrations/referral/0003_credit.sql")),
 ];
 
 /// How SQLite behaves.

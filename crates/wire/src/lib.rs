@@ -5,6 +5,7 @@
 //!
 //! Amounts are integers in minor units of the program's settlement currency. Instants are RFC 3339 in UTC.
 
+mod audit;
 mod calls;
 mod executor;
 mod finance;
@@ -13,6 +14,7 @@ mod operations;
 mod partner;
 mod session;
 
+pub use audit::*;
 pub use calls::{CALLS, Call, Method, Nothing, typescript};
 pub use executor::*;
 pub use finance::*;

@@ -1,0 +1,229 @@
+//! The real router on a SQLite file with D1's limits; the clock, the randomness and the mailbox are the test's.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use chrono::{DateTime, TimeDelta, Utc};
+use http_body_util::BodyExt as _;
+use referral::db::{BoxFut, Db as _, Stmt};
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use referral::{Actor, App};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use sqlite::{Profile, Sqlite};
+use tower::ServiceExt as _;
+use url::Url;
+use wire::Role;
+
+/// Randomness that is the same in every run, and a clock that the test moves.
+struct TestHost {
+    now: Mutex<DateTime<Utc>>,
+    drawn: AtomicU64,
+}
+
+impl Host for TestHost {
+    fn now(&self) -> DateTime<Utc> {
+        *self.now.lock().unwrap()
+    }
+
+    fn random(&self, into: &mut [u8]) {
+        for chunk in into.chunks_mut(32) {
+            let block = Sha256::digest(self.drawn.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Mailbox(Mutex<VecDeque<(String, String)>>);
+
+impl Mail for Mailbox {
+    fn send(&self, to: String, subject: String, _text: String) -> BoxFut<'_, Result<(), String>> {
+        self.0.lock().unwrap().push_back((to, subject));
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// No Stripe here: what these tests are about does not call it.
+struct Offline;
+
+impl Http for Offline {
+    fn post(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+        Box::pin(async { Err("there is no network".into()) })
+    }
+}
+
+/// What a call answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// The body of a success.
+    pub(crate) fn ok(self) -> Value {
+        assert!(self.status.is_success(), "{self:?}");
+        self.json()
+    }
+
+    /// Status and code of a refusal; every refusal says something.
+    pub(crate) fn refused(self) -> (u16, String) {
+        let body = self.json();
+        let (code, message) = (body["code"].as_str(), body["message"].as_str().unwrap_or_default());
+        assert!(!self.status.is_success() && !message.is_empty(), "{self:?}");
+        (self.status.as_u16(), code.unwrap_or_default().to_owned())
+    }
+
+    pub(crate) fn location(&self) -> String {
+        self.headers.get(header::LOCATION).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
+    }
+
+    /// The value of a cookie that was set.
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        let lines = self.headers.get_all(header::SET_COOKIE).iter().map(|v| v.to_str().unwrap());
+        let mut values = lines.filter_map(|l| l.strip_prefix(name)?.strip_prefix('=')?.split(';').next());
+        values.next().map(str::to_owned)
+    }
+}
+
+/// One API with an empty database.
+pub(crate) struct Api {
+    pub(crate) app: App,
+    pub(crate) db: Sqlite,
+    router: Router,
+    host: Arc<TestHost>,
+    mail: Arc<Mailbox>,
+    folder: PathBuf,
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Api {
+    pub(crate) fn new() -> Api {
+        static N: AtomicU64 = AtomicU64::new(0);
+        let n = N.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("aikit-credit-{}-{n}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let db = Sqlite::open(&folder.join("referral.db"), Profile::D1).unwrap();
+        let host = Arc::new(TestHost { now: Mutex::new(at("2026-03-01T09:00:00Z")), drawn: AtomicU64::new(0) });
+        let mail = Arc::new(Mailbox::default());
+        let config = Config {
+            public_url: Url::parse("https://partners.aikit.example/").unwrap(),
+            site: Url::parse("https://aikit.example/").unwrap(),
+            cookie_domain: Some("aikit.example".into()),
+            cookie_http_only: true,
+            terms: referral::default_terms().unwrap(),
+            platform_country: "US".into(),
+            currency: "usd".into(),
+            live: false,
+            approvals_needed: 1,
+            demo: false,
+            stripe_api: Url::parse("http://127.0.0.1:9/").unwrap(),
+            stripe_connect_key: String::new(),
+            webhook_secret_account: "whsec_account".into(),
+            webhook_secret_connect: "whsec_connect".into(),
+        };
+        let app = App {
+            db: Arc::new(db.clone()),
+            http: Arc::new(Offline),
+            mail: mail.clone(),
+            host: host.clone(),
+            config: Arc::new(config),
+        };
+        Api { router: referral::router(app.clone()), app, db, host, mail, folder }
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.host.now()
+    }
+
+    pub(crate) fn wait(&self, time: TimeDelta) {
+        *self.host.now.lock().unwrap() += time;
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    /// A GET with a bearer, which may be empty.
+    pub(crate) async fn get(&self, bearer: &str, path: &str) -> Answer {
+        let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {bearer}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A POST of JSON with a bearer.
+    pub(crate) async fn post(&self, bearer: &str, path: &str, body: Value) -> Answer {
+        self.raw(Method::POST, bearer, path, body.to_string()).await
+    }
+
+    pub(crate) async fn raw(&self, method: Method, bearer: &str, path: &str, body: String) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = request
+            .header(header::AUTHORIZATION, format!("Bearer {bearer}"))
+            .header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    /// Signs in by e-mail code; answers the access token.
+    pub(crate) async fn sign_in(&self, email: &str) -> String {
+        self.wait(TimeDelta::seconds(30));
+        self.post("", "/v1/auth/codes", json!({"email": email})).await.ok();
+        let mail = self.mail.0.lock().unwrap().pop_back().unwrap();
+        assert_eq!(mail.0, email);
+        let code = mail.1.split(' ').next().unwrap().to_owned();
+        let session = self.post("", "/v1/auth/sessions", json!({"email": email, "code": code, "keep": "token"})).await;
+        session.ok()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// One of AIKit's own people, signed in.
+    pub(crate) async fn colleague(&self, role: Role) -> String {
+        let email = format!("{role:?}@aikit.example").to_lowercase();
+        match referral::add_person(&self.app, &Actor::Operator, &email, role).await {
+            Ok(_) => {}
+            Err(known) => assert_eq!(known.code, wire::ErrorCode::Conflict),
+        }
+        self.sign_in(&email).await
+    }
+
+    /// An agency joins; answers its code. Its owner is `owner@{domain}`.
+    pub(crate) async fn join(&self, domain: &str) -> String {
+        let terms = self.get("", "/v1/terms/current").await.ok();
+        let form = json!({"agency_name": format!("Agency {domain}"), "email": format!("owner@{domain}"),
+            "website": format!("https://www.{domain}/"), "country": "US", "accept_terms": terms["version"]});
+        self.post("", "/v1/partners", form).await.ok()["partner_code"].as_str().unwrap().to_owned()
+    }
+
+    /// A key of AIKit's backend.
+    pub(crate) async fn server_key(&self) -> String {
+        referral::issue_key(&self.app, &Actor::Operator, "server", "test").await.unwrap()
+    }
+
+    /// Rows of a query, as JSON.
+    pub(crate) async fn rows(&self, sql: &'static str) -> Value {
+        let rows = self.db.query(Stmt { sql: sql.into(), params: Vec::new() }).await.unwrap();
+        serde_json::from_str(&rows.json).unwrap()
+    }
+}
+
+pub(crate) fn at(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+}
