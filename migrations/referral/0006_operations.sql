@@ -19,8 +19,7 @@ CREATE TABLE month_closed (
 -- While a lock is not lifted nothing is claimed and no intent is recorded. Lifting needs both roles.
 CREATE TABLE payout_lock (
     id        TEXT PRIMARY KEY,
-    reason    TEXT NOT NULL,
-    locked_by TEXT NOT NULL,                          -- a person's id, or what locked it
+    reason    TEXT NOT NULL,                          -- who locked it is in the audit chain
     locked_ms INTEGER NOT NULL,
     lifted_ms INTEGER
 ) STRICT;
@@ -30,7 +29,6 @@ CREATE TABLE payout_lock_consent (
     lock   TEXT NOT NULL REFERENCES payout_lock (id),
     role   TEXT NOT NULL CHECK (role IN ('admin', 'finance')),
     person TEXT NOT NULL REFERENCES person (id),
-    reason TEXT NOT NULL,
     at_ms  INTEGER NOT NULL,
     PRIMARY KEY (lock, role)
 ) STRICT;

@@ -47,7 +47,7 @@ pub use follow::follow_journal;
 pub use health::health;
 pub use inbox::process_received;
 pub use journal::{JournalPage, head as journal_head, journal_page, stored_journal};
-pub use lock::lock_payouts;
+pub use lock::{begin_restored, lock_payouts, payout_lock};
 pub use notices::{send_messages, tell_what_is_needed};
 pub use outbox::{EVENT_TYPES, deliver as deliver_webhooks, forget_old_deliveries, resend_webhook, webhook_deliveries};
 pub use schedule::draft_due_months;

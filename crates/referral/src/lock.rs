@@ -5,8 +5,10 @@ use axum::Json;
 use axum::extract::State;
 use chrono::TimeDelta;
 use serde::Deserialize;
+use serde_json::json;
 use wire::{Account, LockPayouts, PayoutLock, Role, UnlockPayouts};
 
+use crate::audit::{self, Actor, Entry};
 use crate::auth::{Signed, Staff};
 use crate::db::{Stmt, guard};
 use crate::error::{ApiError, Body, conflict, forbidden, invalid, step_up};
@@ -67,29 +69,25 @@ pub(crate) async fn refuse_locked(app: &App) -> Result<(), ApiError> {
     }
 }
 
-/// What puts the lock on; nothing where it is on already. Grants end, so that finance looks again before it sends.
-pub(crate) fn locking(id: &str, reason: &str, by: &str, now_ms: i64) -> Vec<Stmt> {
-    vec![
-        sql!(
-            "INSERT INTO payout_lock (id, reason, locked_by, locked_ms) SELECT ?1, ?2, ?3, ?4
-             WHERE NOT EXISTS (SELECT 1 FROM payout_lock WHERE lifted_ms IS NULL)",
-            id,
-            reason,
-            by,
-            now_ms,
-        ),
-        sql!("UPDATE send_grant SET expires_ms = ?1 WHERE expires_ms > ?1", now_ms),
-    ]
-}
-
-/// Puts the lock on, for a program on the operator's machine.
+/// Puts the lock on, where it is off.
 ///
 /// # Errors
-/// The database's.
-pub async fn lock_payouts(app: &App, reason: &str, by: &str) -> Result<(), ApiError> {
-    let batch = locking(&tokens::id(&*app.host, "lock"), &read_reason(reason)?, by, ms(app.host.now()));
-    app.db.batch(batch).await?;
-    tracing::warn!(reason, by, "payouts are locked");
+/// An empty reason, or the database's.
+pub async fn lock_payouts(app: &App, by: &Actor, reason: &str) -> Result<(), ApiError> {
+    let (reason, id) = (read_reason(reason)?, tokens::id(&*app.host, "lock"));
+    let now = ms(app.host.now());
+    let decision = vec![
+        guard("NOT EXISTS (SELECT 1 FROM payout_lock WHERE lifted_ms IS NULL)", Vec::new()),
+        sql!("INSERT INTO payout_lock (id, reason, locked_ms) VALUES (?1, ?2, ?3)", &id, &reason, now),
+        // Finance looks again before it sends.
+        sql!("UPDATE send_grant SET expires_ms = ?1 WHERE expires_ms > ?1", now),
+    ];
+    let entry = Entry::new(by, "payouts.locked", format!("payout_lock:{id}")).reason(&reason);
+    match audit::write(app, decision, &[entry]).await {
+        Ok(_) => tracing::warn!(lock = id, "payouts are locked"),
+        Err(known) if known.is_guard() => {}
+        Err(other) => return Err(other.into()),
+    }
     Ok(())
 }
 
@@ -110,9 +108,17 @@ fn may(app: &App, account: &Account) -> Result<&'static str, ApiError> {
     if app.host.now() - account.auth_at > FRESH { Err(step_up()) } else { Ok(role) }
 }
 
+/// The lock as it stands.
+///
+/// # Errors
+/// The database's.
+pub async fn payout_lock(app: &App) -> Result<PayoutLock, ApiError> {
+    Ok(shown(current(app).await?))
+}
+
 /// `GET /v1/payouts-lock`.
 pub(crate) async fn show(_: Staff, State(app): State<App>) -> Result<Json<PayoutLock>, ApiError> {
-    Ok(Json(shown(current(&app).await?)))
+    payout_lock(&app).await.map(Json)
 }
 
 /// `POST /v1/payouts-lock/lock`.
@@ -122,8 +128,8 @@ pub(crate) async fn lock(
     Body(asked): Body<LockPayouts>,
 ) -> Result<Json<PayoutLock>, ApiError> {
     may(&app, &account)?;
-    lock_payouts(&app, &asked.reason, &account.user).await?;
-    Ok(Json(shown(current(&app).await?)))
+    lock_payouts(&app, &account.into(), &asked.reason).await?;
+    payout_lock(&app).await.map(Json)
 }
 
 /// `POST /v1/payouts-lock/unlock`: one of the two consents; the second lifts the lock.
@@ -135,26 +141,53 @@ pub(crate) async fn unlock(
     let role = may(&app, &account)?;
     let reason = read_reason(&asked.reason)?;
     let now = ms(app.host.now());
-    app.db
-        .batch(vec![
-            guard("EXISTS (SELECT 1 FROM payout_lock WHERE id = ?1 AND lifted_ms IS NULL)", vec![(&asked.lock).into()]),
-            sql!(
-                "INSERT INTO payout_lock_consent (lock, role, person, reason, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (lock, role) DO UPDATE SET person = excluded.person, reason = excluded.reason, at_ms = excluded.at_ms",
-                &asked.lock,
-                role,
-                &account.user,
-                &reason,
-                now,
-            ),
-            sql!(
-                "UPDATE payout_lock SET lifted_ms = ?2 WHERE id = ?1 AND lifted_ms IS NULL
-                 AND (SELECT count(*) FROM payout_lock_consent WHERE lock = ?1) = 2",
-                &asked.lock,
-                now,
-            ),
-        ])
-        .await?;
-    tracing::warn!(lock = asked.lock, by = account.user, role, "agreed to unlock payouts");
-    Ok(Json(shown(current(&app).await?)))
+    let lock = &asked.lock;
+    let decision = vec![
+        guard("EXISTS (SELECT 1 FROM payout_lock WHERE id = ?1 AND lifted_ms IS NULL)", vec![lock.into()]),
+        sql!(
+            "INSERT INTO payout_lock_consent (lock, role, person, at_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (lock, role) DO UPDATE SET person = excluded.person, at_ms = excluded.at_ms",
+            lock,
+            role,
+            &account.user,
+            now,
+        ),
+        sql!(
+            "UPDATE payout_lock SET lifted_ms = ?2 WHERE id = ?1 AND lifted_ms IS NULL
+             AND (SELECT count(*) FROM payout_lock_consent WHERE lock = ?1) = 2",
+            lock,
+            now,
+        ),
+    ];
+    let entry = Entry::new(&account.into(), "payouts.unlock_agreed", format!("payout_lock:{lock}")).reason(&reason);
+    audit::write(&app, decision, &[entry]).await?;
+    tracing::warn!(lock, role, "agreed to unlock payouts");
+    payout_lock(&app).await.map(Json)
+}
+
+/// What a database that was restored begins with: an epoch of its own, payouts locked, nobody signed in, and no message
+/// that may have been sent already. Answers the epoch.
+///
+/// # Errors
+/// The database's.
+pub async fn begin_restored(app: &App) -> Result<String, ApiError> {
+    #[derive(Deserialize)]
+    struct Epoch {
+        restore_epoch: Option<String>,
+    }
+    let before: Option<Epoch> = app.db.query(sql!("SELECT restore_epoch FROM program")).await?.first()?;
+    let epoch = tokens::id(&*app.host, "epoch");
+    let now = ms(app.host.now());
+    let decision = vec![
+        sql!("UPDATE program SET restore_epoch = ?1", &epoch),
+        // Tokens that were spent after the backup would be good again.
+        sql!("UPDATE session SET ended_ms = ?1 WHERE ended_ms IS NULL", now),
+        sql!("UPDATE message SET state = 'failed', text = '', note = 'the database was restored' WHERE state = 'due'"),
+    ];
+    let entry = Entry::new(&Actor::Operator, "database.restored", format!("epoch:{epoch}"))
+        .before(json!({ "restore_epoch": before.and_then(|b| b.restore_epoch) }));
+    audit::write(app, decision, &[entry]).await?;
+    let reason = "The database was restored from a backup. Compare it with Stripe before anything is sent.";
+    lock_payouts(app, &Actor::Operator, reason).await?;
+    Ok(epoch)
 }

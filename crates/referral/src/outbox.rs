@@ -31,6 +31,8 @@ pub const EVENT_TYPES: [&str; 9] = [
     "payout.paid",
 ];
 
+/// How long an endpoint may take to answer.
+const TIMEOUT_S: u32 = 10;
 /// Deliveries to one endpoint in one go.
 const AT_ONCE: u32 = 50;
 const PAGE: u32 = 100;
@@ -142,6 +144,7 @@ pub async fn deliver(app: &App, endpoint: &WebhookEndpoint) -> Result<usize, Api
             ],
             body: row.body,
             reach: endpoint.reach,
+            timeout_s: TIMEOUT_S,
         };
         let answer = app.http.send(request).await;
         let (status, note) = match &answer {

@@ -29,6 +29,8 @@ pub struct HttpRequest {
     pub body: String,
     /// Which addresses it may reach.
     pub reach: Reach,
+    /// How long the whole of it may take, in seconds.
+    pub timeout_s: u32,
 }
 
 /// Which network addresses a request may reach.
@@ -49,7 +51,7 @@ impl HttpRequest {
             ("idempotency-key", idempotency_key),
             ("content-type", "application/x-www-form-urlencoded".into()),
         ];
-        HttpRequest { method: Method::POST, url, headers, body, reach: Reach::Anywhere }
+        HttpRequest { method: Method::POST, url, headers, body, reach: Reach::Anywhere, timeout_s: 25 }
     }
 }
 

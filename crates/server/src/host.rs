@@ -77,7 +77,6 @@ impl Network {
         let client = || {
             reqwest::Client::builder()
                 .connect_timeout(Duration::from_secs(5))
-                .timeout(Duration::from_secs(25))
                 .redirect(reqwest::redirect::Policy::none())
         };
         let public = client().no_proxy().dns_resolver(std::sync::Arc::new(PublicNames)).build()?;
@@ -88,7 +87,7 @@ impl Network {
     pub(crate) async fn stand_in_clock(&self, stripe_api: &Url) -> anyhow::Result<StandInClock> {
         let mut url = stripe_api.clone();
         url.set_path("/_clock");
-        Ok(self.anywhere.get(url).send().await?.error_for_status()?.json().await?)
+        Ok(self.anywhere.get(url).timeout(Duration::from_secs(25)).send().await?.error_for_status()?.json().await?)
     }
 }
 
@@ -103,7 +102,8 @@ impl Http for Network {
                 }
                 Reach::Public => &self.public,
             };
-            let mut sent = client.request(request.method, request.url);
+            let limit = Duration::from_secs(request.timeout_s.into());
+            let mut sent = client.request(request.method, request.url).timeout(limit);
             for (name, value) in request.headers {
                 sent = sent.header(name, value);
             }
@@ -247,6 +247,7 @@ mod tests {
                 headers: Vec::new(),
                 body: "x".into(),
                 reach: Reach::Public,
+                timeout_s: 5,
             };
             assert_eq!(network.send(request).await.unwrap_err(), "its address is not public", "{host}");
         }

@@ -2,14 +2,19 @@
 
 mod audit;
 mod background;
+mod backup;
 mod config;
+mod doctor;
 mod host;
 mod journal;
 mod listen;
+mod logs;
 mod mail;
+mod payout_lock;
 mod payouts;
 mod serve;
 mod statements;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,6 +33,9 @@ use wire::Role;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// How lines of the log look; RUST_LOG says how many there are.
+    #[arg(long, global = true, value_enum, default_value_t, env = "AIKIT_LOG_FORMAT")]
+    log_format: logs::LogFormat,
 }
 
 #[derive(Subcommand)]
@@ -38,6 +46,17 @@ enum Command {
     Payouts {
         #[command(subcommand)]
         command: payouts::Payouts,
+    },
+    /// Look whether everything is as it must be, and say what to do where it is not.
+    Doctor(doctor::Doctor),
+    /// Copy the whole database into a file, while it is in use.
+    Backup(backup::Backup),
+    /// Make a database out of a backup, with payouts locked.
+    Restore(backup::Restore),
+    /// What AIKit was told by webhook.
+    Webhooks {
+        #[command(subcommand)]
+        command: webhooks::Webhooks,
     },
     /// Compute every partner's statement from a journal.
     Statements(statements::Statements),
@@ -109,9 +128,9 @@ enum StaffRole {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let logs = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).with_target(false).init();
-    match run(Cli::parse().command).await {
+    let cli = Cli::parse();
+    logs::begin(cli.log_format);
+    match run(cli.command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("aikit-partners-server: {error:#}");
@@ -124,6 +143,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(options) => serve::serve(options).await,
         Command::Payouts { command } => payouts::run(command).await,
+        Command::Doctor(options) => doctor::run(&options).await,
+        Command::Backup(options) => backup::backup(&options),
+        Command::Restore(options) => backup::restore(&options).await,
+        Command::Webhooks { command } => webhooks::run(command).await,
         Command::Statements(options) => statements::run(&options),
         Command::Diff(options) => statements::run_diff(&options),
         Command::Journal(options) => journal::run(options).await,

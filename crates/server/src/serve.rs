@@ -12,7 +12,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use clap::Args;
 use referral::App;
-use referral::db::Db as _;
 use referral::sql;
 use sqlite::{Profile, Sqlite};
 use tower_http::compression::CompressionLayer;
@@ -52,7 +51,7 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 /// The address of finance in a demo.
 const DEMO_FINANCE: &str = "finance@aikit.example";
 
-fn secret(name: &str) -> Option<String> {
+pub(crate) fn secret(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
@@ -66,19 +65,19 @@ fn app(
     data: &Path,
     config: referral::ports::Config,
     mail_from: &str,
-) -> anyhow::Result<(App, Arc<SystemHost>, Arc<Network>, Sqlite)> {
+) -> anyhow::Result<(App, Arc<SystemHost>, Arc<Network>)> {
     let db = open(data, config.demo)?;
     let host = Arc::new(SystemHost::new());
     let network = Arc::new(Network::new()?);
     let mail = Outgoing::new(data, secret("SMTP_URL").as_deref(), mail_from)?;
     let app = App {
-        db: Arc::new(db.clone()),
+        db: Arc::new(db),
         http: network.clone(),
         mail: Arc::new(mail),
         host: host.clone(),
         config: Arc::new(config),
     };
-    Ok((app, host, network, db))
+    Ok((app, host, network))
 }
 
 /// The API's use cases without a port, for commands.
@@ -86,6 +85,20 @@ pub(crate) fn offline_app(data: &Path) -> anyhow::Result<App> {
     let file = config::read(None)?;
     let from = file.mail_from.clone();
     Ok(app(data, config::build(file, 0, false, |_| None)?, &from)?.0)
+}
+
+/// The same with the server's own configuration and secrets, of a database that is there already.
+pub(crate) fn configured_app(data: &Path, config: Option<&Path>) -> anyhow::Result<App> {
+    existing_app(data)?;
+    let file = config::read(config)?;
+    let from = file.mail_from.clone();
+    Ok(app(data, config::build(file, 0, false, secret)?, &from)?.0)
+}
+
+/// Moves what is in the write-ahead log into the database itself.
+pub(crate) async fn settle(app: &App) -> anyhow::Result<()> {
+    app.db.query(sql!("PRAGMA wal_checkpoint(TRUNCATE)")).await?;
+    Ok(())
 }
 
 /// The same, of a database that is there already: looking at nothing by mistake must not look like success.
@@ -119,7 +132,7 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
             options.port, options.address
         )
     })?;
-    let (app, host, network, db) = app(&options.data, config, &from)?;
+    let (app, host, network) = app(&options.data, config, &from)?;
     if options.demo {
         let clock =
             network.stand_in_clock(&app.config.stripe_api).await.context("the Stripe stand-in does not answer")?;
@@ -138,7 +151,7 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let stripe_api = app.config.stripe_api.clone();
     let follow = options.demo.then(|| Arc::new(Follow { host, network, stripe_api }));
     let duties = background::start(&app, follow.clone());
-    let mut router = referral::router(app);
+    let mut router = referral::router(app.clone());
     if let Some(follow) = follow {
         router = router.layer(middleware::from_fn_with_state(follow, follow_clock));
     }
@@ -151,8 +164,9 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     listen::serve(listener, router, limits, stop()).await;
     duties.end(END_WITHIN).await;
-    // Moves what is in the write-ahead log into the database itself.
-    db.query(sql!("PRAGMA wal_checkpoint(TRUNCATE)")).await.ok();
+    if let Err(error) = settle(&app).await {
+        tracing::warn!(%error, "the write-ahead log stays for the next start");
+    }
     Ok(())
 }
 

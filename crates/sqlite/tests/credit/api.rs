@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt as _;
 use referral::db::{BoxFut, Db as _, Stmt};
-use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{Actor, App};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -43,8 +43,8 @@ impl Host for TestHost {
 struct Mailbox(Mutex<VecDeque<(String, String)>>);
 
 impl Mail for Mailbox {
-    fn send(&self, to: String, subject: String, _text: String) -> BoxFut<'_, Result<(), String>> {
-        self.0.lock().unwrap().push_back((to, subject));
+    fn post(&self, letter: Letter) -> BoxFut<'_, Result<(), String>> {
+        self.0.lock().unwrap().push_back((letter.to, letter.subject));
         Box::pin(async { Ok(()) })
     }
 }
@@ -53,7 +53,7 @@ impl Mail for Mailbox {
 struct Offline;
 
 impl Http for Offline {
-    fn post(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async { Err("there is no network".into()) })
     }
 }
@@ -137,6 +137,7 @@ impl Api {
             stripe_connect_key: String::new(),
             webhook_secret_account: "whsec_account".into(),
             webhook_secret_connect: "whsec_connect".into(),
+            webhooks: Vec::new(),
         };
         let app = App {
             db: Arc::new(db.clone()),
