@@ -81,7 +81,8 @@ impl World {
         let stripe = StripeSide::new(&format!("http://127.0.0.1:{stripe_port}"))?;
         ready(&mut stand_in, &stripe.url("/_clock")).await?;
         let (settings, env) = (None, Vec::new());
-        let mut world = Self { config, port, programs, keys, settings, env, executor: None, server: None, stand_in, stripe };
+        let mut world =
+            Self { config, port, programs, keys, settings, env, executor: None, server: None, stand_in, stripe };
         world.start_api().await?;
         world.start_executor()?;
         Ok(world)

@@ -245,17 +245,16 @@ pub async fn tell_what_is_needed(app: &App) -> Result<u64, ApiError> {
         ))
         .await?
         .all()?;
-    // Of runs that money has left for: before that a run may still be undone.
+    // Of the newest run that is paid: before that it may still be undone.
     let unpaid: Vec<Unpaid> = app
         .db
         .query(sql!(
             "SELECT o.id AS person, n.partner, n.run, r.as_of, n.reason, n.balance_minor
-             FROM run_not_paid n JOIN run r ON r.id = n.run AND r.state = 'done' AND r.done_ms > ?1
+             FROM run_not_paid n JOIN run r ON r.id = n.run AND r.id = (SELECT id FROM run WHERE state = 'done' ORDER BY as_of DESC LIMIT 1)
              JOIN person o ON o.partner = n.partner AND o.role = 'owner'
              WHERE n.reason IN ('no_account', 'transfers_inactive', 'terms_not_accepted', 'debt')
              AND NOT EXISTS (SELECT 1 FROM message m WHERE m.key = 'not_paid:' || n.run || ':' || n.partner || ':' || o.id)
-             ORDER BY n.run, n.partner LIMIT 500",
-            now - 30 * 24 * 60 * 60 * 1000,
+             ORDER BY n.partner LIMIT 500"
         ))
         .await?
         .all()?;

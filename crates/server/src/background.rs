@@ -14,7 +14,7 @@ use crate::serve::Follow;
 /// Between two looks at what others wait for.
 const OFTEN: Duration = Duration::from_secs(1);
 /// Between two looks for what a fault kept from being done.
-const NOW_AND_THEN: Duration = Duration::from_secs(30);
+const NOW_AND_THEN: Duration = Duration::from_secs(10);
 /// Between two tidyings.
 const SELDOM: Duration = Duration::from_secs(3_600);
 
