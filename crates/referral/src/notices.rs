@@ -2,6 +2,7 @@
 //! reads it, written in the batch that finds the occasion, and sent by [`send_messages`].
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
@@ -405,13 +406,14 @@ pub(crate) struct Unsubscribe {
     s: String,
 }
 
-async fn read_link(app: &App, link: &Unsubscribe) -> Result<Kind, ApiError> {
+async fn read_link(app: &App, link: Result<Query<Unsubscribe>, QueryRejection>) -> Result<(String, Kind), ApiError> {
     let wrong =
         || not_found("This link is not complete. Copy the whole of it, or change your preferences after signing in.");
+    let Query(link) = link.map_err(|_| wrong())?;
     let kind = Kind::optional(&link.kind).ok_or_else(wrong)?;
     let given = hex::decode(&link.s).map_err(|_| wrong())?;
     let right = signature(&secret(app).await?, &link.person, kind)?.verify_slice(&given).is_ok();
-    if right { Ok(kind) } else { Err(wrong()) }
+    if right { Ok((link.person, kind)) } else { Err(wrong()) }
 }
 
 fn html(title: &str, body: &str) -> Response {
@@ -426,9 +428,9 @@ fn html(title: &str, body: &str) -> Response {
 /// `GET /v1/unsubscribe`: asks once more, because mail scanners follow links too.
 pub(crate) async fn ask_unsubscribe(
     State(app): State<App>,
-    Query(link): Query<Unsubscribe>,
+    link: Result<Query<Unsubscribe>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let what = match read_link(&app, &link).await? {
+    let what = match read_link(&app, link).await?.1 {
         Kind::Payouts => "that a payout was sent",
         _ => "about milestones such as your first commission",
     };
@@ -440,9 +442,12 @@ pub(crate) async fn ask_unsubscribe(
 }
 
 /// `POST /v1/unsubscribe`: the button of that page, or the mail program's own (RFC 8058).
-pub(crate) async fn unsubscribe(State(app): State<App>, Query(link): Query<Unsubscribe>) -> Result<Response, ApiError> {
-    let kind = read_link(&app, &link).await?;
-    let off = switch(&link.person, kind, false);
+pub(crate) async fn unsubscribe(
+    State(app): State<App>,
+    link: Result<Query<Unsubscribe>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let (person, kind) = read_link(&app, link).await?;
+    let off = switch(&person, kind, false);
     app.db.query(off).await.map_err(|_| not_found("This person is no longer known here."))?;
     Ok((
         StatusCode::OK,

@@ -43,8 +43,8 @@ pub async fn draft_due_months(app: &App) -> Result<Vec<String>, ApiError> {
     let row: Option<Row> = app
         .db
         .query(sql!(
-            "SELECT (SELECT max(period) FROM (SELECT period FROM run UNION ALL SELECT period FROM month_closed)) AS newest,
-                    (SELECT min(joined_ms) FROM partner) AS first_ms"
+            "SELECT newest, CASE WHEN newest IS NULL THEN (SELECT min(joined_ms) FROM partner) END AS first_ms FROM
+             (SELECT nullif(max(coalesce((SELECT max(period) FROM run), ''), coalesce((SELECT max(period) FROM month_closed), '')), '') AS newest)"
         ))
         .await?
         .first()?;

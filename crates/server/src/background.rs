@@ -15,6 +15,8 @@ use crate::serve::Follow;
 const OFTEN: Duration = Duration::from_secs(1);
 /// Between two looks for what a fault kept from being done.
 const NOW_AND_THEN: Duration = Duration::from_secs(10);
+/// Between two looks over all agencies.
+const UNHURRIED: Duration = Duration::from_secs(30);
 /// Between two tidyings.
 const SELDOM: Duration = Duration::from_secs(3_600);
 
@@ -43,7 +45,7 @@ pub(crate) fn start(app: &App, follow: Option<Arc<Follow>>) -> Duties {
     duties.every("stored events", NOW_AND_THEN, app, &clock, |app| async move {
         referral::process_received(&app).await.map(drop)
     });
-    duties.every("what agencies must do", NOW_AND_THEN, app, &clock, |app| async move {
+    duties.every("what agencies must do", UNHURRIED, app, &clock, |app| async move {
         referral::tell_what_is_needed(&app).await.map(drop)
     });
     duties.every(

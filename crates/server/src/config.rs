@@ -62,13 +62,13 @@ struct Webhook {
 pub(crate) struct Limits {
     /// Connections at once.
     pub connections: u32,
-    /// Connections at once of one network address; a proxy on this machine is not counted.
+    /// Connections at once of one network address; our own proxy is not counted.
     pub connections_per_address: u32,
     /// Requests in a second of one network address, over time.
     pub requests_per_second: u32,
     /// Requests that one network address may make at once.
     pub burst: u32,
-    /// A proxy on this machine says in `X-Forwarded-For` who asks.
+    /// A proxy, on this machine or a private network, says in `X-Forwarded-For` who asks.
     pub behind_proxy: bool,
     /// How long a client may take to send a request's head, in seconds; also how long an idle connection is kept.
     pub head_timeout_s: u32,

@@ -24,6 +24,7 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 use wire::{ErrorBody, ErrorCode};
 
 use crate::config::Limits;
+use crate::host::is_public;
 
 /// Longest head of a request, in bytes.
 const HEAD_LIMIT: usize = 32 * 1024;
@@ -139,12 +140,12 @@ impl Doors {
         Arc::clone(&self.all).try_acquire_owned().ok()
     }
 
-    /// A place, unless this address has its share. A proxy on this machine speaks for everybody.
+    /// A place, unless this address has its share. A proxy of our own speaks for everybody.
     fn enter(&self, ip: IpAddr, one: OwnedSemaphorePermit) -> Option<Place> {
         let of = network(ip);
         let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(of).or_insert(0);
-        if *count >= self.limits.connections_per_address && !(self.limits.behind_proxy && of.is_loopback()) {
+        if *count >= self.limits.connections_per_address && !(self.limits.behind_proxy && !is_public(of)) {
             return None;
         }
         *count += 1;
@@ -185,14 +186,15 @@ impl Rates {
         }
     }
 
-    /// Who is counted: the peer; behind a proxy on this machine, whom it names last. Nobody for this machine itself.
+    /// Who is counted: the peer; behind a proxy of our own, whom it names last. Nobody for this machine itself.
     fn counted(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
-        if !peer.to_canonical().is_loopback() {
-            return Some(network(peer));
+        let peer = peer.to_canonical();
+        if self.behind_proxy && !is_public(peer) {
+            let named = headers.get_all("x-forwarded-for").iter().next_back()?;
+            let last = named.to_str().ok()?.rsplit(',').next()?.trim();
+            return Some(network(last.parse().ok()?));
         }
-        let named = headers.get_all("x-forwarded-for").iter().next_back().filter(|_| self.behind_proxy)?;
-        let last = named.to_str().ok()?.rsplit(',').next()?.trim();
-        Some(network(last.parse().ok()?))
+        (!peer.is_loopback()).then(|| network(peer))
     }
 
     /// `Err` with the seconds to wait.
@@ -247,9 +249,11 @@ mod tests {
         for (behind, peer, expected) in [
             (false, "127.0.0.1", None),
             (true, "127.0.0.1", Some("203.0.113.9")),
-            (true, "192.0.2.1", Some("192.0.2.1")),
-            (false, "192.0.2.1", Some("192.0.2.1")),
-            (false, "::ffff:192.0.2.1", Some("192.0.2.1")),
+            (true, "10.88.0.1", Some("203.0.113.9")),
+            (true, "1.1.1.1", Some("1.1.1.1")),
+            (false, "1.1.1.1", Some("1.1.1.1")),
+            (false, "10.88.0.1", Some("10.88.0.1")),
+            (false, "::ffff:1.1.1.1", Some("1.1.1.1")),
         ] {
             assert_eq!(rates(behind).counted(ip(peer), &headers), expected.map(ip), "{behind} {peer}");
         }
