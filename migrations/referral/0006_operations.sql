@@ -12,7 +12,7 @@ INSERT INTO program (one) VALUES (1);
 -- Months that the scheduler has looked at; without a run where nothing was due.
 CREATE TABLE month_closed (
     period TEXT PRIMARY KEY,                          -- 2026-10
-    run    TEXT REFERENCES run (id),
+    run    TEXT,                                      -- stays looked at when finance discards the run
     at_ms  INTEGER NOT NULL
 ) STRICT;
 
@@ -75,7 +75,7 @@ CREATE TABLE webhook_attempt (
 CREATE TABLE message (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
     key      TEXT NOT NULL UNIQUE,                    -- what it is about, and who reads it
-    person   TEXT NOT NULL REFERENCES person (id),
+    person   TEXT NOT NULL REFERENCES person (id) ON DELETE CASCADE,
     kind     TEXT NOT NULL CHECK (kind IN ('milestones', 'payouts', 'action_needed', 'finance')),
     subject  TEXT NOT NULL,
     text     TEXT NOT NULL,
@@ -91,7 +91,7 @@ CREATE INDEX message_by_person ON message (person, kind, made_ms);
 
 -- What a person does not want to read. Action needed cannot be switched off.
 CREATE TABLE message_off (
-    person TEXT NOT NULL REFERENCES person (id),
+    person TEXT NOT NULL REFERENCES person (id) ON DELETE CASCADE,
     kind   TEXT NOT NULL CHECK (kind IN ('milestones', 'payouts')),
     PRIMARY KEY (person, kind)
 ) STRICT;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -45,7 +45,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
     let answer = |stream: TcpStream, peer: SocketAddr, place: Place| {
         let router = router.clone();
         let service = tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(Peer(peer.ip()));
+            request.extensions_mut().insert(ConnectInfo(peer));
             tower::ServiceExt::oneshot(router.clone(), request)
         });
         stream.set_nodelay(true).ok();
@@ -100,10 +100,6 @@ fn seconds(s: u32) -> Duration {
     Duration::from_secs(s.into())
 }
 
-/// Who is at the other end of a connection.
-#[derive(Clone, Copy)]
-struct Peer(IpAddr);
-
 /// One key for everybody who can choose among many addresses: IPv6 networks are counted by /64.
 fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
@@ -145,7 +141,8 @@ impl Doors {
         let of = network(ip);
         let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(of).or_insert(0);
-        if *count >= self.limits.connections_per_address && !(self.limits.behind_proxy && !is_public(of)) {
+        let our_proxy = self.limits.behind_proxy && !is_public(of);
+        if *count >= self.limits.connections_per_address && !our_proxy {
             return None;
         }
         *count += 1;
@@ -208,7 +205,7 @@ impl Rates {
 
 /// Stripe's webhooks are signed and must not be lost to a burst of their own; everything else is counted.
 async fn limit_rate(State(rates): State<Arc<Rates>>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().map(|p| p.0);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let exempt = request.uri().path().starts_with("/v1/webhooks/");
     let who = peer.filter(|_| !exempt).and_then(|peer| rates.counted(peer, request.headers()));
     if let Some(wait_s) = who.and_then(|who| rates.ask(who).err()) {
