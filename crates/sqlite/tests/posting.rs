@@ -21,7 +21,7 @@ use commission::{Fact, FactBody, Line, TermsBook, evaluate, parse_fact};
 use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 use referral::db::{BoxFut, Db as _, Rows, Stmt};
-use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{App, sql};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -52,13 +52,13 @@ impl Host for TestHost {
 struct Offline;
 
 impl Http for Offline {
-    fn post(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async { Err("there is no network".into()) })
     }
 }
 
 impl Mail for Offline {
-    fn send(&self, _: String, _: String, _: String) -> BoxFut<'_, Result<(), String>> {
+    fn post(&self, _: Letter) -> BoxFut<'_, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -98,6 +98,7 @@ fn router(db: &Sqlite, host: &Arc<TestHost>, terms: TermsBook) -> Router {
         stripe_connect_key: String::new(),
         webhook_secret_account: String::new(),
         webhook_secret_connect: String::new(),
+        webhooks: Vec::new(),
     };
     referral::router(App {
         db: Arc::new(db.clone()),
