@@ -9,7 +9,7 @@ use axum::http::{Request, header};
 use chrono::{DateTime, Utc};
 use referral::App;
 use referral::db::BoxFut;
-use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use sqlite::{Profile, Sqlite};
@@ -32,8 +32,8 @@ impl Http for Alone {
 }
 
 impl Mail for Alone {
-    fn send(&self, to: String, _: String, _: String) -> BoxFut<'_, Result<(), String>> {
-        Box::pin(async move { Err(format!("nothing is sent to {to} here")) })
+    fn post(&self, letter: Letter) -> BoxFut<'_, Result<(), String>> {
+        Box::pin(async move { Err(format!("nothing is sent to {} here", letter.to)) })
     }
 }
 
@@ -74,6 +74,7 @@ pub(crate) fn app(database: &Path) -> anyhow::Result<App> {
         oidc: None,
         email_codes: false,
         cors_origins: Vec::new(),
+        webhooks: Vec::new(),
     };
     let db = Arc::new(Sqlite::open(database, Profile::Native)?);
     Ok(App { db, http: Arc::new(Alone), mail: Arc::new(Alone), host: Arc::new(Alone), config: Arc::new(config) })

@@ -1,7 +1,7 @@
 //! Refusals and faults, as the caller reads them.
 
 use axum::Json;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -123,7 +123,11 @@ pub(crate) async fn no_such_route() -> ApiError {
 /// Every answer says when it was computed, is not kept by caches in between, and is read as what it says it is.
 pub(crate) async fn stamp(State(app): State<App>, request: Request, next: Next) -> Response {
     let as_of = app.host.now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    // The route and never the path: paths carry tokens.
+    let route = request.extensions().get::<MatchedPath>().map(|m| m.as_str().to_owned());
+    let method = request.method().clone();
     let mut response = next.run(request).await;
+    tracing::debug!(%method, route, status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&as_of) {
         headers.insert(AS_OF_HEADER, value);

@@ -14,19 +14,25 @@ mod auth;
 mod click;
 mod error;
 mod events;
+mod follow;
+mod health;
 mod inbox;
 mod join;
 mod journal;
+mod landing;
 mod limits;
 mod links;
-mod notice;
+mod lock;
+mod notices;
 mod origin;
+mod outbox;
 mod pages;
 mod posting;
 mod run_decide;
 mod run_draft;
 mod run_send;
 mod runs;
+mod schedule;
 mod tokens;
 
 use std::sync::Arc;
@@ -41,8 +47,14 @@ pub use audit::{Actor, AuditError, verify as verify_audit};
 pub use auth::keys::{issue_key, list_keys, revoke_key};
 pub use auth::people::{add_person, remove_person};
 pub use error::ApiError;
+pub use follow::follow_journal;
+pub use health::health;
 pub use inbox::process_received;
 pub use journal::{JournalPage, head as journal_head, journal_page, stored_journal};
+pub use lock::{begin_restored, lock_payouts, payout_lock};
+pub use notices::{send_messages, tell_what_is_needed};
+pub use outbox::{EVENT_TYPES, deliver as deliver_webhooks, forget_old_deliveries, resend_webhook, webhook_deliveries};
+pub use schedule::draft_due_months;
 
 use db::Db;
 use ports::{Config, Host, Http, Mail};
@@ -86,7 +98,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/partners", post(join::join))
         .layer(origin::cors(&app.config, false));
     Router::new()
-        .route("/healthz", get(healthz))
+        .route("/healthz", get(health::healthz))
         .route("/r/{code}", get(click::follow))
         .route("/onboard/{token}", get(join::onboard))
         .route("/v1/signups", post(attribution::sign_up))
@@ -126,6 +138,13 @@ pub fn router(app: App) -> Router {
         .route("/v1/items/{item}/observations", post(run_send::observe))
         .route("/v1/items/{item}/intents", post(run_send::intent))
         .route("/v1/items/{item}/settlements", post(run_send::settle))
+        .route("/v1/preferences", get(notices::preferences).post(notices::set_preferences))
+        .route("/v1/unsubscribe", get(notices::ask_unsubscribe).post(notices::unsubscribe))
+        .route("/v1/webhook-deliveries", get(outbox::list))
+        .route("/v1/webhook-deliveries/{delivery}/resend", post(outbox::resend))
+        .route("/v1/payouts-lock", get(lock::show))
+        .route("/v1/payouts-lock/lock", post(lock::lock))
+        .route("/v1/payouts-lock/unlock", post(lock::unlock))
         .merge(pixel)
         .merge(form)
         .merge(demo)
@@ -134,11 +153,6 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), error::stamp))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(app)
-}
-
-async fn healthz(axum::extract::State(app): axum::extract::State<App>) -> Result<&'static str, ApiError> {
-    app.db.query(sql!("SELECT 1")).await?;
-    Ok("ok")
 }
 
 #[cfg(test)]

@@ -23,12 +23,17 @@ fn is_own(config: &Config, headers: &HeaderMap, origin: &str) -> bool {
 }
 
 /// A browser names the page that makes it act. Programs name none; a page that is not ours is refused before anything
-/// else happens, whatever it would have proved. The join form alone is open to the configured sites.
+/// else happens, whatever it would have proved. The join form alone is open to the configured sites, and to everybody the end
+/// of a kind of e-mail: its link proves itself, and a mail program may follow it from a page of its own (RFC 8058).
 pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if let Some(origin) = request.headers().get(header::ORIGIN).filter(|_| !reads) {
         let origin = origin.to_str().unwrap_or_default();
-        let open = request.uri().path() == "/v1/partners" && listed(&app.config, origin);
+        let open = match request.uri().path() {
+            "/v1/partners" => listed(&app.config, origin),
+            "/v1/unsubscribe" => true,
+            _ => false,
+        };
         if !open && !is_own(&app.config, request.headers(), origin) {
             return forbidden("A page of another site may not do this. Open AIKit Partners itself and do it there.")
                 .into_response();

@@ -126,7 +126,7 @@ fn next_step(agency: &Agency, role: Role, statement: &Statement) -> Option<NextS
 }
 
 /// Stripe's requirement names, as an owner would say them; the first few.
-fn requirements_in_words(json: &str) -> String {
+pub(crate) fn requirements_in_words(json: &str) -> String {
     let names: Vec<String> = serde_json::from_str(json).unwrap_or_default();
     let mut words: Vec<&str> = Vec::new();
     for name in &names {

@@ -36,6 +36,19 @@ pub struct HttpRequest {
     pub headers: Vec<(&'static str, String)>,
     /// Body; empty for none.
     pub body: String,
+    /// Which addresses it may reach.
+    pub reach: Reach,
+    /// How long the whole of it may take, in seconds.
+    pub timeout_s: u32,
+}
+
+/// Which network addresses a request may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Any: the operator named the host.
+    Anywhere,
+    /// Public ones, after the name was resolved: nothing inside the operator's own network.
+    Public,
 }
 
 impl HttpRequest {
@@ -47,7 +60,7 @@ impl HttpRequest {
             ("idempotency-key", idempotency_key),
             ("content-type", "application/x-www-form-urlencoded".into()),
         ];
-        HttpRequest { method: Method::POST, url, headers, body }
+        HttpRequest { method: Method::POST, url, headers, body, reach: Reach::Anywhere, timeout_s: 25 }
     }
 }
 
@@ -66,10 +79,45 @@ pub trait Http: Send + Sync + 'static {
     fn send(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>>;
 }
 
+/// A plain-text e-mail.
+#[derive(Clone, Debug, Default)]
+pub struct Letter {
+    /// Address.
+    pub to: String,
+    /// Subject.
+    pub subject: String,
+    /// Text.
+    pub text: String,
+    /// Stays the same when it is sent again, so that a mailbox shows it once.
+    pub message_id: Option<String>,
+    /// Address that ends this kind of mail by one click (RFC 8058).
+    pub unsubscribe: Option<Url>,
+}
+
 /// Outgoing e-mail.
 pub trait Mail: Send + Sync + 'static {
-    /// Send a plain text. `Err` is a sentence about why it was not taken.
-    fn send(&self, to: String, subject: String, text: String) -> BoxFut<'_, Result<(), String>>;
+    /// Hand it over. `Err` is a sentence about why it was not taken; it names no address.
+    fn post(&self, letter: Letter) -> BoxFut<'_, Result<(), String>>;
+
+    /// A text without more.
+    fn send(&self, to: String, subject: String, text: String) -> BoxFut<'_, Result<(), String>> {
+        self.post(Letter { to, subject, text, ..Letter::default() })
+    }
+}
+
+/// An address of AIKit that is told what happens (docs/webhooks.md).
+#[derive(Clone, Debug)]
+pub struct WebhookEndpoint {
+    /// Name in the configuration and in the log of deliveries.
+    pub name: String,
+    /// https, or http on loopback.
+    pub url: Url,
+    /// Types of events; all, where it is empty.
+    pub events: Vec<String>,
+    /// One secret, or two while one takes over from the other: each signs.
+    pub secrets: Vec<String>,
+    /// Which addresses its name may resolve to.
+    pub reach: Reach,
 }
 
 /// An issuer of OpenID Connect that knows the people: discovery gives the rest.
@@ -122,6 +170,8 @@ pub struct Config {
     pub email_codes: bool,
     /// Origins beside our own whose pages may post the join form and load the pixel.
     pub cors_origins: Vec<Url>,
+    /// Who is told what happens.
+    pub webhooks: Vec<WebhookEndpoint>,
 }
 
 impl Config {

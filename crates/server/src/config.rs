@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use commission::TermsBook;
-use referral::ports::{Config, Oidc};
+use referral::ports::{Config, Oidc, Reach, WebhookEndpoint};
 use serde::Deserialize;
 use url::Url;
 
@@ -39,8 +39,61 @@ pub(crate) struct File {
     email_codes: Option<bool>,
     /// Sites whose pages may post the join form and load the pixel; AIKit's site, if absent.
     cors_origins: Option<Vec<Url>>,
-    /// Proxies in front of this server: the caller's address is that many places from the right of `X-Forwarded-For`.
+    /// Proxies in front of this server, the last one on this machine or a private network: the caller's address is that
+    /// many places from the right of `X-Forwarded-For`.
     pub(crate) proxies: usize,
+    /// Who is told what happens (docs/webhooks.md).
+    webhooks: Vec<Webhook>,
+    /// What one client may take up.
+    pub(crate) limits: Limits,
+}
+
+/// `[[webhooks]]`: an address of AIKit. Its secret is `WEBHOOK_SECRET_{NAME}`, and for a while the one before it
+/// `WEBHOOK_SECRET_{NAME}_OLD`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Webhook {
+    /// A name in lower case, for the log of deliveries.
+    name: String,
+    /// https, or http on loopback.
+    url: Url,
+    /// Types of events; all, where it is left out.
+    #[serde(default)]
+    events: Vec<String>,
+    /// It may be on a private network.
+    #[serde(default)]
+    private: bool,
+}
+
+/// `[limits]`: what one client may take up.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Connections at once.
+    pub connections: u32,
+    /// Connections at once of one network address; our own proxy (`proxies`) is not counted.
+    pub connections_per_address: u32,
+    /// Requests in a second of one network address, over time.
+    pub requests_per_second: u32,
+    /// Requests that one network address may make at once.
+    pub burst: u32,
+    /// How long a client may take to send a request's head, in seconds; also how long an idle connection is kept.
+    pub head_timeout_s: u32,
+    /// How long it may take to send a request's body, in seconds.
+    pub body_timeout_s: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 2_048,
+            connections_per_address: 128,
+            requests_per_second: 50,
+            burst: 200,
+            head_timeout_s: 20,
+            body_timeout_s: 30,
+        }
+    }
 }
 
 impl Default for File {
@@ -62,6 +115,8 @@ impl Default for File {
             email_codes: None,
             cors_origins: None,
             proxies: 0,
+            webhooks: Vec::new(),
+            limits: Limits::default(),
         }
     }
 }
@@ -138,6 +193,21 @@ pub(crate) fn build(
             TermsBook::from_toml(&text).with_context(|| format!("the terms {} cannot be used", path.display()))?
         }
     };
+    let webhooks = file.webhooks.into_iter().map(|w| endpoint(w, &secret)).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some((first, _)) =
+        webhooks.iter().enumerate().find(|(n, w)| webhooks.iter().take(*n).any(|o| o.name == w.name))
+    {
+        bail!("two [[webhooks]] are named «{}»", webhooks.get(first).map_or("", |w| w.name.as_str()));
+    }
+    let limits = [
+        file.limits.connections,
+        file.limits.connections_per_address,
+        file.limits.requests_per_second,
+        file.limits.burst,
+    ];
+    if limits.contains(&0) || file.limits.head_timeout_s == 0 || file.limits.body_timeout_s == 0 {
+        bail!("[limits] has a 0: nobody could ask anything");
+    }
     let public_url = match file.public_url {
         Some(url) => url,
         None => Url::parse(&format!("http://localhost:{port}/"))?,
@@ -161,7 +231,33 @@ pub(crate) fn build(
         stripe_connect_key: secret("STRIPE_CONNECT_KEY").unwrap_or_default(),
         webhook_secret_account: secret("STRIPE_WEBHOOK_SECRET_ACCOUNT").unwrap_or_default(),
         webhook_secret_connect: secret("STRIPE_WEBHOOK_SECRET_CONNECT").unwrap_or_default(),
+        webhooks,
     })
+}
+
+/// One `[[webhooks]]` with its secrets.
+fn endpoint(given: Webhook, secret: impl Fn(&str) -> Option<String>) -> anyhow::Result<WebhookEndpoint> {
+    let Webhook { name, url, events, private } = given;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
+        bail!("the webhook name «{name}» must be 1 to 40 lower-case letters, digits and _");
+    }
+    if !(url.scheme() == "https" || url.scheme() == "http" && is_loopback(&url)) || !url.username().is_empty() {
+        bail!(
+            "the webhook {name} leads to {}: it must be https, or http on this machine, without a user name",
+            url.origin().ascii_serialization()
+        );
+    }
+    if let Some(unknown) = events.iter().find(|e| !referral::EVENT_TYPES.contains(&e.as_str())) {
+        bail!("the webhook {name} wants «{unknown}»; events are {}", referral::EVENT_TYPES.join(", "));
+    }
+    let variable = format!("WEBHOOK_SECRET_{}", name.to_uppercase());
+    let secrets: Vec<String> = [secret(&variable), secret(&format!("{variable}_OLD"))].into_iter().flatten().collect();
+    if secrets.iter().any(|s| s.len() < 24) || secrets.is_empty() {
+        bail!("{variable} must hold at least 24 characters: it signs what the webhook {name} is sent");
+    }
+    let reach = if private || is_loopback(&url) { Reach::Anywhere } else { Reach::Public };
+    Ok(WebhookEndpoint { name, url, events, secrets, reach })
 }
 
 #[cfg(test)]
@@ -210,6 +306,37 @@ mod tests {
         ] {
             assert!(build(File::default(), 1, false, with(issuer, client)).is_err(), "{issuer:?}");
         }
+    }
+
+    #[test]
+    fn a_webhook_leads_out_by_https_and_has_a_secret() {
+        let with = |text: &str, secret: &'static str| {
+            let file: File = toml::from_str(text).unwrap();
+            build(file, 1, false, move |name: &str| (name == "WEBHOOK_SECRET_CRM").then(|| secret.into()))
+        };
+        let good = "0123456789abcdef0123456789";
+        let one = |url: &str| format!("[[webhooks]]\nname = 'crm'\nurl = '{url}'\n");
+        let config = with(&one("https://hooks.aikit.example/partners"), good).unwrap();
+        assert!(config.webhooks[0].reach == Reach::Public && config.webhooks[0].secrets == [good]);
+        assert_eq!(with(&one("http://127.0.0.1:9/x"), good).unwrap().webhooks[0].reach, Reach::Anywhere);
+        assert_eq!(
+            with(&(one("https://10.0.0.1/") + "private = true"), good).unwrap().webhooks[0].reach,
+            Reach::Anywhere
+        );
+        for refused in [
+            one("http://hooks.aikit.example/"),
+            one("http://127.0.0.1.evil.example/"),
+            one("ftp://hooks.aikit.example/"),
+            one("https://user:pw@hooks.aikit.example/"),
+            one("https://a.example/") + "events = ['payout.payed']",
+            one("https://a.example/") + &one("https://b.example/"),
+            one("https://a.example/").replace("crm", "CRM"),
+            one("https://a.example/").replace("crm", "other"),
+            "[limits]\nconnections = 0".into(),
+        ] {
+            assert!(with(&refused, good).is_err(), "{refused}");
+        }
+        assert!(with(&one("https://a.example/"), "short").is_err());
     }
 
     #[test]

@@ -1,28 +1,26 @@
 //! `serve`: the router on a port, beside the files of the web dashboard.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use clap::Args;
 use referral::App;
-use referral::db::Db as _;
-use referral::ports::Caller;
 use referral::sql;
 use sqlite::{Profile, Sqlite};
 use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 use wire::Role;
 
-use crate::config;
 use crate::host::{Network, SystemHost};
 use crate::mail::Outgoing;
+use crate::{background, config, listen};
 
 /// Options of `serve`.
 #[derive(Args)]
@@ -47,13 +45,13 @@ pub(crate) struct Serve {
     demo: bool,
 }
 
-/// Between two looks for events that were stored and not processed.
-const CATCH_UP: Duration = Duration::from_secs(30);
+/// How long the duties in the background may take to end.
+const END_WITHIN: Duration = Duration::from_secs(30);
 
 /// The address of finance in a demo.
 const DEMO_FINANCE: &str = "finance@aikit.example";
 
-fn secret(name: &str) -> Option<String> {
+pub(crate) fn secret(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
@@ -67,19 +65,19 @@ fn app(
     data: &Path,
     config: referral::ports::Config,
     mail_from: &str,
-) -> anyhow::Result<(App, Arc<SystemHost>, Arc<Network>, Sqlite)> {
+) -> anyhow::Result<(App, Arc<SystemHost>, Arc<Network>)> {
     let db = open(data, config.demo)?;
     let host = Arc::new(SystemHost::new());
     let network = Arc::new(Network::new()?);
     let mail = Outgoing::new(data, secret("SMTP_URL").as_deref(), mail_from)?;
     let app = App {
-        db: Arc::new(db.clone()),
+        db: Arc::new(db),
         http: network.clone(),
         mail: Arc::new(mail),
         host: host.clone(),
         config: Arc::new(config),
     };
-    Ok((app, host, network, db))
+    Ok((app, host, network))
 }
 
 /// The API's use cases without a port, for commands.
@@ -87,6 +85,20 @@ pub(crate) fn offline_app(data: &Path) -> anyhow::Result<App> {
     let file = config::read(None)?;
     let from = file.mail_from.clone();
     Ok(app(data, config::build(file, 0, false, |_| None)?, &from)?.0)
+}
+
+/// The same with the server's own configuration and secrets, of a database that is there already.
+pub(crate) fn configured_app(data: &Path, config: Option<&Path>) -> anyhow::Result<App> {
+    existing_app(data)?;
+    let file = config::read(config)?;
+    let from = file.mail_from.clone();
+    Ok(app(data, config::build(file, 0, false, secret)?, &from)?.0)
+}
+
+/// Moves what is in the write-ahead log into the database itself.
+pub(crate) async fn settle(app: &App) -> anyhow::Result<()> {
+    app.db.query(sql!("PRAGMA wal_checkpoint(TRUNCATE)")).await?;
+    Ok(())
 }
 
 /// The same, of a database that is there already: looking at nothing by mistake must not look like success.
@@ -98,7 +110,7 @@ pub(crate) fn existing_app(data: &Path) -> anyhow::Result<App> {
 
 pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let file = config::read(options.config.as_deref())?;
-    let (from, proxies) = (file.mail_from.clone(), file.proxies);
+    let (from, proxies, limits) = (file.mail_from.clone(), file.proxies, file.limits);
     let config = config::build(file, options.port, options.demo, secret)?;
     let missing: Vec<&str> = [
         ("STRIPE_CONNECT_KEY", &config.stripe_connect_key),
@@ -120,7 +132,7 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
             options.port, options.address
         )
     })?;
-    let (app, host, network, db) = app(&options.data, config, &from)?;
+    let (app, host, network) = app(&options.data, config, &from)?;
     if options.demo {
         let clock =
             network.stand_in_clock(&app.config.stripe_api).await.context("the Stripe stand-in does not answer")?;
@@ -136,12 +148,12 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
         tracing::info!(left, "processed events that an earlier stop had left");
     }
 
-    tokio::spawn(catch_up(app.clone()));
-
+    let stripe_api = app.config.stripe_api.clone();
+    let follow = options.demo.then(|| Arc::new(Follow { host: host.clone(), network, stripe_api }));
+    let duties = background::start(&app, follow.clone());
     let mut router = referral::router(app.clone());
-    if options.demo {
-        let follow = Follow { host, network, stripe_api: app.config.stripe_api.clone() };
-        router = router.layer(middleware::from_fn_with_state(Arc::new(follow), follow_clock));
+    if let Some(follow) = follow {
+        router = router.layer(middleware::from_fn_with_state(follow, follow_clock));
     }
     let router = match &options.ui {
         None => router,
@@ -150,32 +162,13 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let router = router.layer(CompressionLayer::new());
 
     println!("listening on http://{}", listener.local_addr()?);
-    let router = router.layer(middleware::from_fn_with_state(proxies, name_caller));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop()).await?;
-    // Moves what is in the write-ahead log into the database itself.
-    db.query(sql!("PRAGMA wal_checkpoint(TRUNCATE)")).await.ok();
+    listen::serve(listener, router, limits, proxies, stop()).await;
+    host.end(END_WITHIN).await;
+    duties.end(END_WITHIN).await;
+    if let Err(error) = settle(&app).await {
+        tracing::warn!(%error, "the write-ahead log stays for the next start");
+    }
     Ok(())
-}
-
-/// The address that limits count by: the peer's, or what the configured proxies say. What a caller itself writes into
-/// `X-Forwarded-For` stands further left and is not looked at.
-async fn name_caller(
-    State(proxies): State<usize>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let caller = forwarded(request.headers(), proxies).unwrap_or(peer.ip());
-    request.extensions_mut().insert(Caller(caller));
-    next.run(request).await
-}
-
-fn forwarded(headers: &HeaderMap, proxies: usize) -> Option<IpAddr> {
-    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());
-    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
-    let hop = hops.len().checked_sub(proxies.max(1)).filter(|_| proxies > 0)?;
-    hops.get(hop)?.parse().ok()
 }
 
 /// The API answers what it knows; everything else is a file of the dashboard.
@@ -216,29 +209,25 @@ async fn page_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// An event is processed as soon as it is stored. One that a fault kept from it is tried again here.
-async fn catch_up(app: App) {
-    loop {
-        tokio::time::sleep(CATCH_UP).await;
-        if let Err(error) = referral::process_received(&app).await {
-            tracing::error!(%error, "stored events wait to be processed");
-        }
-    }
-}
-
-struct Follow {
+/// The stand-in's clock, which is a demo's.
+pub(crate) struct Follow {
     host: Arc<SystemHost>,
     network: Arc<Network>,
     stripe_api: url::Url,
 }
 
+impl Follow {
+    /// From now on the time is what the stand-in says.
+    pub(crate) async fn look(&self) -> anyhow::Result<()> {
+        self.host.follow(&self.network.stand_in_clock(&self.stripe_api).await?);
+        Ok(())
+    }
+}
+
 /// In a demo the time is the stand-in's, asked before each request: its history is walked on a moved clock.
 async fn follow_clock(State(follow): State<Arc<Follow>>, request: Request, next: Next) -> Response {
-    match follow.network.stand_in_clock(&follow.stripe_api).await {
-        Ok(clock) => {
-            follow.host.follow(&clock);
-            next.run(request).await
-        }
+    match follow.look().await {
+        Ok(()) => next.run(request).await,
         Err(error) => {
             tracing::error!(%error, "the stand-in's clock");
             (StatusCode::SERVICE_UNAVAILABLE, "The Stripe stand-in of this demo does not answer. Start the demo again.")
@@ -263,26 +252,4 @@ async fn stop() {
     }
     #[cfg(not(unix))]
     interrupt.await.ok();
-    // Whoever keeps a connection open must not keep the server up.
-    tokio::spawn(async {
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        tracing::warn!("connections are still open after ten seconds: closing them");
-        std::process::exit(0);
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_caller_cannot_name_itself() {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6, 203.0.113.9, 10.0.0.1"));
-        let seen = |proxies| forwarded(&headers, proxies).map(|ip| ip.to_string());
-        assert_eq!(seen(0), None);
-        assert_eq!(seen(1).as_deref(), Some("10.0.0.1"));
-        assert_eq!(seen(2).as_deref(), Some("203.0.113.9"));
-        assert_eq!(seen(9), None);
-    }
 }

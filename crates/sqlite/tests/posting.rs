@@ -21,7 +21,7 @@ use commission::{Fact, FactBody, Line, TermsBook, evaluate, parse_fact};
 use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 use referral::db::{BoxFut, Db as _, Rows, Stmt};
-use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{App, sql};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -62,7 +62,7 @@ impl Http for Offline {
 }
 
 impl Mail for Offline {
-    fn send(&self, _: String, _: String, _: String) -> BoxFut<'_, Result<(), String>> {
+    fn post(&self, _: Letter) -> BoxFut<'_, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -105,6 +105,7 @@ fn router(db: &Sqlite, host: &Arc<TestHost>, terms: TermsBook) -> Router {
         oidc: None,
         email_codes: false,
         cors_origins: Vec::new(),
+        webhooks: Vec::new(),
     };
     referral::router(App {
         db: Arc::new(db.clone()),

@@ -18,7 +18,7 @@ use url::Url;
 use super::id_token::{self, Claims, Expected, Refused};
 use crate::db::BoxFut;
 use crate::error::{ApiError, unavailable};
-use crate::ports::{HttpRequest, Oidc};
+use crate::ports::{HttpRequest, Oidc, Reach};
 use crate::tokens::ms;
 use crate::{App, limits, sql};
 
@@ -75,13 +75,18 @@ struct Kept {
     fetched_ms: i64,
 }
 
+/// A request to the issuer, whose host the operator named.
+fn asked(method: Method, url: Url, headers: Vec<(&'static str, String)>, body: String) -> HttpRequest {
+    HttpRequest { method, url, headers, body, reach: Reach::Anywhere, timeout_s: 25 }
+}
+
 async fn fetch(app: &App, url: &Url, bearer: Option<&str>) -> Result<String, String> {
     if !is_safe(url) {
         return Err(format!("{url} is not https"));
     }
     let mut headers = vec![("accept", "application/json".to_string())];
     headers.extend(bearer.map(|token| ("authorization", format!("Bearer {token}"))));
-    let request = HttpRequest { method: Method::GET, url: url.clone(), headers, body: String::new() };
+    let request = asked(Method::GET, url.clone(), headers, String::new());
     let response = app.http.send(request).await?;
     match response.status {
         200 if response.body.len() <= LENGTH => Ok(response.body),
@@ -172,7 +177,7 @@ impl<'c> AsyncHttpClient<'c> for Port<'_> {
             let names = ["accept", "authorization", "content-type"];
             let headers = names.iter().zip(&named).filter_map(|(text, name)| Some((*text, header(name)?))).collect();
             let body = String::from_utf8(body).map_err(|e| no(&e))?;
-            let answer = self.0.http.send(HttpRequest { method: parts.method, url, headers, body }).await;
+            let answer = self.0.http.send(asked(parts.method, url, headers, body)).await;
             let answer = answer.map_err(NoAnswer)?;
             let json = HeaderValue::from_static("application/json");
             let response = http::Response::builder().status(answer.status).header(http::header::CONTENT_TYPE, json);

@@ -15,7 +15,7 @@ use crate::audit::{self, Actor, Entry};
 use crate::db::{self, DbError, Stmt, guard};
 use crate::error::{ApiError, Body, conflict, invalid, not_found};
 use crate::tokens::{self, at, ms};
-use crate::{App, sql};
+use crate::{App, notices, sql};
 
 /// A person as most questions need one.
 #[derive(Clone, Debug, Deserialize)]
@@ -196,6 +196,7 @@ pub async fn remove_person(app: &App, by: &Actor, id: &str) -> Result<String, Ap
         sql!("UPDATE person SET removed_ms = ?2 WHERE id = ?1", &person.id, ms(now)),
         sql!("DELETE FROM person_identity WHERE person = ?1", &person.id),
         session::ending_all(&person.id, now),
+        notices::end_all(&person.id),
     ]);
     let entry = Entry::new(by, "person.removed", format!("person:{}", person.id))
         .before(json!({"role": role_name(person.role)}));

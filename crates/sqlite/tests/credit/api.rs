@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt as _;
 use referral::db::{BoxFut, Db as _, Stmt};
-use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{Actor, App};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -47,8 +47,8 @@ impl Host for TestHost {
 struct Mailbox(Mutex<VecDeque<(String, String)>>);
 
 impl Mail for Mailbox {
-    fn send(&self, to: String, subject: String, _text: String) -> BoxFut<'_, Result<(), String>> {
-        self.0.lock().unwrap().push_back((to, subject));
+    fn post(&self, letter: Letter) -> BoxFut<'_, Result<(), String>> {
+        self.0.lock().unwrap().push_back((letter.to, letter.subject));
         Box::pin(async { Ok(()) })
     }
 }
@@ -144,6 +144,7 @@ impl Api {
             oidc: None,
             email_codes: true,
             cors_origins: Vec::new(),
+            webhooks: Vec::new(),
         };
         let app = App {
             db: Arc::new(db.clone()),

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt as _;
 use referral::db::{BoxFut, Db as _, Stmt};
-use referral::ports::{Caller, Config, Host, Http, HttpRequest, HttpResponse, Mail, Oidc};
+use referral::ports::{Caller, Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail, Oidc};
 use referral::{Actor, App};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -49,8 +49,8 @@ impl Host for TestHost {
 struct Mailbox(Mutex<VecDeque<(String, String)>>);
 
 impl Mail for Mailbox {
-    fn send(&self, to: String, subject: String, _text: String) -> BoxFut<'_, Result<(), String>> {
-        self.0.lock().unwrap().push_back((to, subject));
+    fn post(&self, letter: Letter) -> BoxFut<'_, Result<(), String>> {
+        self.0.lock().unwrap().push_back((letter.to, letter.subject));
         Box::pin(async { Ok(()) })
     }
 }
@@ -187,6 +187,7 @@ impl Api {
             email_codes: oidc.is_none(),
             oidc,
             cors_origins: vec![Url::parse("https://aikit.example/").unwrap()],
+            webhooks: Vec::new(),
         };
         let app = App {
             db: Arc::new(db.clone()),

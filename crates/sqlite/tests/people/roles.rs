@@ -104,6 +104,45 @@ async fn whoever_is_removed_is_out_at_once_and_may_come_back_under_the_same_id()
 }
 
 #[tokio::test]
+async fn whoever_is_removed_is_told_nothing_more_and_their_word_no_longer_counts() {
+    let api = Api::new();
+    api.add("finance@aikit.example", Role::Finance).await;
+    let finance = text(&api.sign_in("finance@aikit.example").await, "access_token");
+    referral::lock_payouts(&api.app, &Actor::Operator, "A drill").await.unwrap();
+    let agree = async |token: &str| {
+        let lock = api.get("/v1/payouts-lock").bearer(token).send().await.ok();
+        let asked = json!({"lock": lock["lock"], "reason": "The drill is over"});
+        api.post("/v1/payouts-lock/unlock", asked).bearer(token).send().await.ok()
+    };
+    assert_eq!(agree(&finance).await["finance"], "finance@aikit.example");
+    api.rows(
+        "INSERT INTO message (key, person, kind, subject, text, made_ms, due_ms)
+         SELECT 'run_drafted:2026-10:' || id, id, 'finance', 'October 2026 is drafted', 'It waits for you.', 0, 0
+         FROM person WHERE email = 'finance@aikit.example' RETURNING id",
+    )
+    .await;
+    referral::remove_person(&api.app, &Actor::Operator, "finance@aikit.example").await.unwrap();
+    let mails = api.mails();
+    assert_eq!(referral::send_messages(&api.app).await.unwrap(), 0);
+    assert_eq!(api.mails(), mails);
+    assert_eq!(api.rows("SELECT state, text FROM message").await, json!([{"state": "failed", "text": ""}]));
+    // The admin's word is the only one that is left, and stays one when the admin becomes finance.
+    let root = api.add("root@aikit.example", Role::Admin).await;
+    let still = agree(&text(&api.sign_in("root@aikit.example").await, "access_token")).await;
+    assert_eq!(
+        (&still["locked"], &still["finance"], &still["admin"]),
+        (&json!(true), &Value::Null, &json!("root@aikit.example"))
+    );
+    let other = api.colleague("other@aikit.example", Role::Admin).await;
+    let role = api.post(&format!("/v1/people/{root}/role"), json!({"role": "finance"})).bearer(&other).send().await;
+    assert!(role.status.is_success(), "{role:?}");
+    let twice = agree(&text(&api.sign_in("root@aikit.example").await, "access_token")).await;
+    assert_eq!((&twice["locked"], &twice["admin"]), (&json!(true), &Value::Null), "nobody is two people");
+    let other = text(&api.sign_in("other@aikit.example").await, "access_token");
+    assert_eq!(agree(&other).await["locked"], false);
+}
+
+#[tokio::test]
 async fn nobody_changes_their_own_rights_and_one_admin_stays() {
     let api = Api::new();
     let one = api.add("one@aikit.example", Role::Admin).await;

@@ -20,17 +20,22 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The page; `on` is an address of ours and what the link to it says.
+/// A page that says `text`; `on` is an address of ours and what the link to it says.
 pub(crate) fn notice(status: StatusCode, title: &str, text: &str, on: Option<(&Url, &str)>) -> Response {
     let on = on.map_or_else(String::new, |(url, says)| {
         format!("<p><a href=\"{}\">{}</a></p>", escaped(url.as_str()), escaped(says))
     });
-    let (title, text) = (escaped(title), escaped(text));
+    page(status, title, &format!("<p>{}</p>{on}", escaped(text)))
+}
+
+/// A page of HTML that is ours; the title is text.
+pub(crate) fn page(status: StatusCode, title: &str, html: &str) -> Response {
+    let title = escaped(title);
     let html = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
          <title>{title} · AIKit Partners</title>\
          <body style='font:16px/1.5 system-ui;max-width:32rem;margin:20vh auto;padding:0 1rem;color-scheme:light dark'>\
-         <h1 style='font-size:1.4rem'>{title}</h1><p>{text}</p>{on}"
+         <h1 style='font-size:1.4rem'>{title}</h1>{html}"
     );
     let mut response = (status, Html(html)).into_response();
     let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
