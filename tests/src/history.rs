@@ -309,6 +309,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// The API drafts the month by itself; finance computes it again, which is the same whichever comes first.
     async fn draft(&mut self, period: Month) -> Result<()> {
         let finance = self.finance().await?;
         let form = DraftRun { period: period.to_string() };

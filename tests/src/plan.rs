@@ -104,7 +104,7 @@ pub fn plan(now: DateTime<Utc>) -> Plan {
 }
 
 /// Months from the first until somebody's commission has vested.
-const VESTING_MONTHS: i32 = 3;
+const VESTING_MONTHS: i32 = 2;
 
 /// The newest ended month is drafted and waits; those before it are paid, from the first with something vested on.
 fn runs(frame: &Frame, now: DateTime<Utc>) -> Vec<Act> {

@@ -38,6 +38,8 @@ pub struct World {
     port: u16,
     programs: PathBuf,
     keys: Keys,
+    settings: Option<PathBuf>,
+    env: Vec<(&'static str, String)>,
     // In the order in which they are stopped: who asks before who answers.
     executor: Option<Process>,
     server: Option<Process>,
@@ -78,7 +80,9 @@ impl World {
         })?;
         let stripe = StripeSide::new(&format!("http://127.0.0.1:{stripe_port}"))?;
         ready(&mut stand_in, &stripe.url("/_clock")).await?;
-        let mut world = Self { config, port, programs, keys, executor: None, server: None, stand_in, stripe };
+        let (settings, env) = (None, Vec::new());
+        let mut world =
+            Self { config, port, programs, keys, settings, env, executor: None, server: None, stand_in, stripe };
         world.start_api().await?;
         world.start_executor()?;
         Ok(world)
@@ -122,13 +126,18 @@ impl World {
             ("STRIPE_WEBHOOK_SECRET_ACCOUNT", webhook_secret(&self.config.data, "account")),
             ("STRIPE_WEBHOOK_SECRET_CONNECT", webhook_secret(&self.config.data, "connect")),
         ]);
+        env.extend(self.env.iter().cloned());
         if let Some(ui) = &self.config.ui {
             env.push(("AIKIT_UI_DIR", ui.display().to_string()));
+        }
+        let mut args = words(&["serve", "--demo", "--data", &api.to_string_lossy(), "--port", &self.port.to_string()]);
+        if let Some(settings) = &self.settings {
+            args.extend(words(&["--config", &settings.to_string_lossy()]));
         }
         let mut server = Process::start(Start {
             name: "api",
             program: &self.programs.join("aikit-partners-server"),
-            args: words(&["serve", "--demo", "--data", &api.to_string_lossy(), "--port", &self.port.to_string()]),
+            args,
             env,
             logs: &self.config.data.join("logs"),
         })?;
@@ -142,6 +151,36 @@ impl World {
         let endpoints = json!({ "account": endpoint("account"), "connect": endpoint("connect") });
         self.stripe.control("webhooks", &endpoints).await?;
         Ok(())
+    }
+
+    /// Starts the API again with a configuration file and an environment of its own.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the API does not come up.
+    pub async fn configure(&mut self, settings: &str, env: Vec<(&'static str, String)>) -> Result<()> {
+        let file = self.config.data.join("aikit-partners.toml");
+        fs::write(&file, settings).with_context(|| format!("{} cannot be written", file.display()))?;
+        (self.settings, self.env) = (Some(file), env);
+        self.stop_api();
+        self.start_api().await
+    }
+
+    /// Folder of the API's database.
+    pub fn api_data(&self) -> PathBuf {
+        self.config.data.join("api")
+    }
+
+    /// The number of the API's process.
+    pub fn api_pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Process::id)
+    }
+
+    /// Runs a command of the operator's program to its end and answers what it printed.
+    ///
+    /// # Errors
+    /// It fails; the message carries what it said.
+    pub fn operator(&self, args: &[&str]) -> Result<String> {
+        run(&self.programs.join("aikit-partners-server"), args, &[])
     }
 
     /// Asks the API to end and waits for it.

@@ -28,6 +28,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["server", "stripe", "fake-stripe", "desk", "product-tests"]),
     ("tokio", &["sqlite", "server", "stripe", "fake-stripe", "desk", "bench", "product-tests"]),
     ("keyring", &["desk"]),
+    ("openidconnect", &["referral"]),
     ("async-stripe-connect", &["stripe", "fake-stripe"]),
 ];
 

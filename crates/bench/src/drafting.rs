@@ -9,7 +9,7 @@ use axum::http::{Request, header};
 use chrono::{DateTime, Utc};
 use referral::App;
 use referral::db::BoxFut;
-use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use sqlite::{Profile, Sqlite};
@@ -26,7 +26,7 @@ pub(crate) const FINANCE: &str = "u_finance";
 struct Alone;
 
 impl Http for Alone {
-    fn post(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async move { Err(format!("{} is not called here", request.url)) })
     }
 
@@ -36,8 +36,8 @@ impl Http for Alone {
 }
 
 impl Mail for Alone {
-    fn send(&self, to: String, _: String, _: String) -> BoxFut<'_, Result<(), String>> {
-        Box::pin(async move { Err(format!("nothing is sent to {to} here")) })
+    fn post(&self, letter: Letter) -> BoxFut<'_, Result<(), String>> {
+        Box::pin(async move { Err(format!("nothing is sent to {} here", letter.to)) })
     }
 }
 
@@ -48,6 +48,9 @@ impl Host for Alone {
     }
     fn random(&self, into: &mut [u8]) {
         into.fill(7);
+    }
+    fn later(&self, work: BoxFut<'static, ()>) {
+        tokio::spawn(work);
     }
 }
 
@@ -74,6 +77,10 @@ pub(crate) fn app(database: &Path) -> anyhow::Result<App> {
         stripe_read_key: String::new(),
         webhook_secret_account: String::new(),
         webhook_secret_connect: String::new(),
+        oidc: None,
+        email_codes: false,
+        cors_origins: Vec::new(),
+        webhooks: Vec::new(),
     };
     let db = Arc::new(Sqlite::open(database, Profile::Native)?);
     Ok(App { db, http: Arc::new(Alone), mail: Arc::new(Alone), host: Arc::new(Alone), config: Arc::new(config) })

@@ -95,6 +95,10 @@ impl Api {
         self.session("/v1/demo/sessions", json!({ "person": person, "keep": Keep::Token })).await
     }
 
+    pub(crate) async fn redeem(&self, code: &str, verifier: &str) -> Result<Session, Failure> {
+        self.session("/v1/auth/oidc/sessions", json!({ "code": code, "verifier": verifier })).await
+    }
+
     pub(crate) async fn refresh(&self, token: &SecretString) -> Result<Session, Failure> {
         self.session("/v1/auth/refresh", json!({ "refresh_token": token.expose_secret() })).await
     }

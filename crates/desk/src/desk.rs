@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::{Config, StartError};
 use crate::keychain::{Keychain, SecretStore};
 use crate::links::may_open;
-use crate::natives::{self, HostInfo, Nothing, OpenUrl, SignIn, SignInDemo};
+use crate::natives::{self, HostInfo, Nothing, OpenUrl, SignIn, SignInAtIssuer, SignInDemo};
 use crate::request::{Request, canonical};
 use crate::session::{Sessions, cannot_act, cannot_read};
 
@@ -127,6 +127,16 @@ impl Desk {
         self.signed_in(self.sessions.sign_in_demo(&by.person).await)
     }
 
+    pub(crate) async fn sign_in_at_issuer(&self, by: SignInAtIssuer) -> Result<Account, ErrorBody> {
+        let show = |url: String| self.show(&url);
+        self.signed_in(self.sessions.sign_in_at_issuer(by.confirm, show).await)
+    }
+
+    pub(crate) async fn stop_waiting(&self, _: Nothing) -> Result<(), ErrorBody> {
+        self.sessions.stop_waiting();
+        Ok(())
+    }
+
     fn signed_in(&self, result: Result<Account, Failure>) -> Result<Account, ErrorBody> {
         result.map_err(|failure| match failure {
             Failure::Refused(error) => error,
@@ -140,7 +150,11 @@ impl Desk {
     }
 
     pub(crate) async fn open_url(&self, what: OpenUrl) -> Result<(), ErrorBody> {
-        let url = may_open(&self.sessions.api.config.api, &what.url)?;
+        self.show(&what.url)
+    }
+
+    fn show(&self, given: &str) -> Result<(), ErrorBody> {
+        let url = may_open(&self.sessions.api.config.api, given)?;
         (self.host.open)(&url).map_err(|why| {
             let message = format!("No browser could be opened ({why}). Copy the address and open it yourself: {url}");
             ErrorBody { code: ErrorCode::Unavailable, message }

@@ -48,6 +48,10 @@ natives! {
     sign_in(SignIn) -> Account = sign_in;
     /// Sign in as one of the demo's people.
     sign_in_demo(SignInDemo) -> Account = sign_in_demo;
+    /// Sign in at the issuer, in the person's browser; answers when the person is back.
+    sign_in_at_issuer(SignInAtIssuer) -> Account = sign_in_at_issuer;
+    /// Give up waiting for the browser.
+    stop_waiting(Nothing) -> () = stop_waiting;
     /// Sign out, and delete what was saved for the account.
     sign_out(Nothing) -> () = sign_out;
     /// Show an address in the browser.
@@ -76,6 +80,13 @@ pub struct SignIn {
 pub struct SignInDemo {
     /// Id from the call `demo_people`.
     pub person: String,
+}
+
+/// Arguments of `sign_in_at_issuer`.
+#[derive(Debug, Deserialize, TS)]
+pub struct SignInAtIssuer {
+    /// The person who is signed in proves it once more.
+    pub confirm: bool,
 }
 
 /// Arguments of `open`.
@@ -118,9 +129,13 @@ pub fn typescript(bindings: &str) -> String {
     let mut out = format!(
         "// Generated from crates/desk by `./dev gen`. Do not edit.\n\nimport type {{ Account }} from '{bindings}';\n\n"
     );
-    for declaration in
-        [SignIn::decl(&config), SignInDemo::decl(&config), OpenUrl::decl(&config), HostInfo::decl(&config)]
-    {
+    for declaration in [
+        SignIn::decl(&config),
+        SignInDemo::decl(&config),
+        SignInAtIssuer::decl(&config),
+        OpenUrl::decl(&config),
+        HostInfo::decl(&config),
+    ] {
         let _ = writeln!(out, "export {declaration}\n");
     }
     out.push_str("/** Arguments and answer of every command of the desktop app's own. */\nexport type Natives = {\n");

@@ -4,13 +4,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::RwLock;
-use wire::{Account, ErrorBody, ErrorCode};
+use serde_json::json;
+use tokio::sync::{RwLock, watch};
+use wire::{Account, ErrorBody, ErrorCode, SignInBegun};
 
 use crate::account::KnownAccounts;
 use crate::api::{Answered, Api, Away, Failure};
 use crate::cache::{Cache, Key};
 use crate::keychain::Keychain;
+use crate::loopback::Loopback;
 use crate::request::Request;
 
 struct SignedIn {
@@ -47,12 +49,14 @@ pub(crate) struct Sessions {
     renewals: AtomicU64,
     /// Trouble with files, for the banner.
     trouble: Mutex<Option<String>>,
+    /// Counts what ends the wait for a browser.
+    turn: watch::Sender<u32>,
 }
 
 impl Sessions {
     pub(crate) fn new(api: Api, keychain: Keychain, cache: Cache, known: KnownAccounts) -> Self {
-        let (current, gate, renewals, trouble) = Default::default();
-        Self { api, keychain, cache, known, current, gate, renewals, trouble }
+        let (current, gate, renewals, trouble, turn) = Default::default();
+        Self { api, keychain, cache, known, current, gate, renewals, trouble, turn }
     }
 
     /// The account that is signed in, after a look into the keychain at the first call. When the API is out of reach it
@@ -87,6 +91,44 @@ impl Sessions {
         let _gate = self.gate.lock().await;
         let session = self.api.start_session(email, code).await?;
         self.begin(session).await
+    }
+
+    /// Signs in at the issuer: `show` opens the address in the person's browser, which comes back to a port of this
+    /// computer. A later call takes the place of one that still waits.
+    pub(crate) async fn sign_in_at_issuer(
+        &self,
+        confirm: bool,
+        show: impl FnOnce(String) -> Result<(), ErrorBody>,
+    ) -> Result<Account, Failure> {
+        self.stop_waiting();
+        let mut turn = self.turn.subscribe();
+        let loopback = Loopback::open().await.map_err(Failure::Refused)?;
+        let body = json!({ "confirm": confirm, "program": loopback.program() });
+        let begin = Request::session(&self.api.config.api, "/v1/auth/oidc", body);
+        let begun = self.send(&begin, self.pass().await.as_ref()).await?.data;
+        let begun: SignInBegun = serde_json::from_value(begun).map_err(|_| Failure::Refused(self.strange()))?;
+        show(begun.url).map_err(Failure::Refused)?;
+        let code = tokio::select! {
+            code = loopback.code() => code.map_err(Failure::Refused)?,
+            _ = turn.changed() => {
+                let message = "The sign-in in the browser was given up.".into();
+                return Err(Failure::Refused(ErrorBody { code: ErrorCode::SignedOut, message }));
+            }
+        };
+        let _gate = self.gate.lock().await;
+        let session = self.api.redeem(&code, &loopback.verifier).await?;
+        self.begin(session).await
+    }
+
+    /// Ends the wait for a browser, if there is one.
+    pub(crate) fn stop_waiting(&self) {
+        self.turn.send_modify(|turn| *turn += 1);
+    }
+
+    fn strange(&self) -> ErrorBody {
+        let message =
+            format!("{} began a sign-in in a form that this app does not know. Update the app.", self.api.name());
+        ErrorBody { code: ErrorCode::Unavailable, message }
     }
 
     /// Signs in as one of the demo's people.

@@ -390,6 +390,85 @@ async fn a_wrong_code_is_the_apis_own_refusal() {
     assert_eq!(ask(&desk, "demo_people", json!({})).await["as_of"], json!(AS_OF.replace(".000", "")));
 }
 
+/// A person in the browser: waits for the address, then comes back to the program with these values.
+async fn come_back(bench: &Bench, opened: usize, query: impl Fn(&str) -> String) -> String {
+    while bench.opened.lock().expect("addresses").len() < opened {
+        tokio::task::yield_now().await;
+    }
+    let program = bench.api.books().program.clone().expect("a program waits");
+    let state = program["state"].as_str().expect("a state");
+    let url = format!("http://127.0.0.1:{}/?{}", program["port"], query(state));
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    http.get(url).send().await.expect("it listens").text().await.expect("a page")
+}
+
+#[tokio::test]
+async fn a_sign_in_goes_through_the_browser_and_back() {
+    let bench = Bench::new();
+    let desk = bench.desk();
+    let (account, page) = tokio::join!(ask(&desk, "sign_in_at_issuer", json!({ "confirm": false })), async {
+        let stranger = come_back(&bench, 1, |_| "state=another&code=code_bob".into()).await;
+        assert!(stranger.contains("nothing at this address"), "{stranger}");
+        come_back(&bench, 1, |state| format!("state={state}&code=code_ann")).await
+    });
+    assert_eq!(account["user"], "ann");
+    assert!(page.contains("You are signed in"), "{page}");
+    let opened = bench.opened.lock().expect("addresses").clone();
+    assert_eq!(opened, [format!("http://127.0.0.1:{}/v1/auth/oidc/go/{CANARY}", bench.api.port)]);
+    assert_eq!(ask(&desk, "overview", json!({})).await["data"]["for"], "ann");
+
+    // A confirmation is a new session of the same person; the copies stay.
+    bench.api.books().access.clear();
+    let (account, _) = tokio::join!(
+        ask(&desk, "sign_in_at_issuer", json!({ "confirm": true })),
+        come_back(&bench, 2, |state| format!("state={state}&code=code_ann"))
+    );
+    assert_eq!(account["user"], "ann");
+    assert!(!bench.files_with("1284050").is_empty());
+}
+
+#[tokio::test]
+async fn what_goes_wrong_in_the_browser_is_said_in_the_app() {
+    let bench = Bench::new();
+    let desk = bench.desk();
+    let (error, page) = tokio::join!(
+        refusal(&desk, "sign_in_at_issuer", json!({ "confirm": false })),
+        come_back(&bench, 1, |state| format!("state={state}&error=Nobody+is+known+here+as+x."))
+    );
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::SignedOut, "Nobody is known here as x."));
+    assert!(page.contains("You are not signed in"), "{page}");
+    // A code that was caught on the way is worth nothing without what its challenge was made of.
+    let (error, _) = tokio::join!(refusal(&desk, "sign_in_at_issuer", json!({ "confirm": false })), async {
+        let page = come_back(&bench, 2, |state| {
+            let mut program = bench.api.books().program.clone().expect("a program waits");
+            program["challenge"] = json!("of somebody else");
+            bench.api.books().program = Some(program);
+            format!("state={state}&code=code_ann")
+        });
+        page.await
+    });
+    assert_eq!(error.code, ErrorCode::SignedOut);
+    // Giving up, and beginning anew, end the wait.
+    let waiting = refusal(&desk, "sign_in_at_issuer", json!({ "confirm": false }));
+    let (error, _) = tokio::join!(waiting, async {
+        while bench.opened.lock().expect("addresses").len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        ask(&desk, "stop_waiting", json!({})).await
+    });
+    assert!(error.message.contains("given up"), "{}", error.message);
+    let first = refusal(&desk, "sign_in_at_issuer", json!({ "confirm": false }));
+    let second = async {
+        while bench.opened.lock().expect("addresses").len() < 4 {
+            tokio::task::yield_now().await;
+        }
+        let back = come_back(&bench, 5, |state| format!("state={state}&code=code_ann"));
+        tokio::join!(ask(&desk, "sign_in_at_issuer", json!({ "confirm": false })), back).0
+    };
+    let (error, account) = tokio::join!(first, second);
+    assert!(error.message.contains("given up") && account["user"] == "ann", "{}", error.message);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

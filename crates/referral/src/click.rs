@@ -11,7 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::attribution::WINDOW;
-use crate::auth::cookie;
+use crate::auth::session::cookie;
 use crate::db::Stmt;
 use crate::error::ApiError;
 use crate::links::{Utm, destination};

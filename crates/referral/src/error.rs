@@ -1,7 +1,7 @@
 //! Refusals and faults, as the caller reads them.
 
 use axum::Json;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -21,6 +21,8 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// For the person who reads it.
     pub message: String,
+    /// When it may work again, in seconds: `Retry-After`.
+    pub retry_after_s: Option<u32>,
 }
 
 fn status(code: ErrorCode) -> StatusCode {
@@ -38,7 +40,7 @@ fn status(code: ErrorCode) -> StatusCode {
 macro_rules! constructors {
     ($($name:ident => $code:ident),*) => { $(
         pub(crate) fn $name(message: impl Into<String>) -> ApiError {
-            ApiError { code: ErrorCode::$code, message: message.into() }
+            ApiError { code: ErrorCode::$code, message: message.into(), retry_after_s: None }
         }
     )* };
 }
@@ -50,7 +52,11 @@ constructors!(
 pub(crate) fn step_up() -> ApiError {
     let message =
         "This needs a sign-in that is at most five minutes old. Confirm that it is you, then repeat it.".into();
-    ApiError { code: ErrorCode::StepUp, message }
+    ApiError { code: ErrorCode::StepUp, message, retry_after_s: None }
+}
+
+pub(crate) fn too_many(message: impl Into<String>, retry_after_s: u32) -> ApiError {
+    ApiError { code: ErrorCode::TooMany, message: message.into(), retry_after_s: Some(retry_after_s) }
 }
 
 impl From<DbError> for ApiError {
@@ -67,7 +73,12 @@ impl From<DbError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (status(self.code), Json(ErrorBody { code: self.code, message: self.message })).into_response()
+        let mut response =
+            (status(self.code), Json(ErrorBody { code: self.code, message: self.message })).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
@@ -134,7 +145,11 @@ pub(crate) async fn no_such_route() -> ApiError {
 /// Every answer says when it was computed, is not kept by caches in between, and is read as what it says it is.
 pub(crate) async fn stamp(State(app): State<App>, request: Request, next: Next) -> Response {
     let as_of = app.host.now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    // The route and never the path: paths carry tokens.
+    let route = request.extensions().get::<MatchedPath>().map(|m| m.as_str().to_owned());
+    let method = request.method().clone();
     let mut response = next.run(request).await;
+    tracing::debug!(%method, route, status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&as_of) {
         headers.insert(AS_OF_HEADER, value);

@@ -16,6 +16,7 @@ use crate::auth::{Partner, read_email};
 use crate::db::DbError;
 use crate::error::{ApiError, Body, changed, conflict, invalid, not_found, unavailable};
 use crate::members::Owner;
+use crate::limits::{self, Network};
 use crate::ports::{Config, HttpRequest};
 use crate::tokens::{self, at, ms};
 use crate::{App, inbox, journal, sql};
@@ -121,6 +122,7 @@ fn read_website(given: &str) -> Result<String, ApiError> {
 
 /// `POST /v1/partners`. The partner exists even where Stripe is down: onboarding is resumed later.
 pub(crate) async fn join(
+    network: Network,
     State(app): State<App>,
     Body(given): Body<JoinPartner>,
 ) -> Result<(StatusCode, Json<Joined>), ApiError> {
@@ -145,6 +147,7 @@ pub(crate) async fn join(
             terms.id
         )));
     }
+    limits::JOINS_BY_CALLER.check(&app, network.as_str()).await?;
     let code = tokens::partner_code(&*app.host);
     let person = tokens::id(&*app.host, "u");
     let token = tokens::secret(&*app.host, "aik_onb");
@@ -329,8 +332,8 @@ async fn stripe<T: serde::de::DeserializeOwned>(
         || unavailable("Stripe could not be reached just now. Your agency is registered; continue in a few minutes.");
     let mut url = app.config.stripe_api.clone();
     url.set_path(path);
-    let request = HttpRequest { url, bearer: app.config.stripe_connect_key.clone(), idempotency_key, form };
-    let response = app.http.post(request).await.map_err(|reason| {
+    let request = HttpRequest::form(url, &app.config.stripe_connect_key, idempotency_key, &form);
+    let response = app.http.send(request).await.map_err(|reason| {
         tracing::warn!(%reason, path, "stripe");
         down()
     })?;

@@ -11,12 +11,11 @@ use wire::{CreateLink, Link, UpdateLink};
 
 pub(crate) use utm::Utm;
 
-use crate::App;
 use crate::auth::Partner;
 use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found};
 use crate::ports::Config;
-use crate::sql;
 use crate::tokens::{at, ms, read_uuid};
+use crate::{App, limits, sql};
 
 const CAMPAIGN_LENGTH: usize = 80;
 const UTM_LENGTH: usize = 120;
@@ -232,6 +231,7 @@ pub(crate) async fn create(
         return Err(invalid(format!("{name} has at most {UTM_LENGTH} characters.")));
     }
     destination(&app.config, &given.path, &utm, &partner.code)?;
+    limits::LINKS_BY_PARTNER.check(&app, &partner.code).await?;
     let added = app
         .db
         .query(sql!(

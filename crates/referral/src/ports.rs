@@ -1,7 +1,10 @@
 //! What a host gives to the API, beside its database.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use commission::TermsBook;
+use http::Method;
 use url::Url;
 
 use crate::db::BoxFut;
@@ -13,19 +16,58 @@ pub trait Host: Send + Sync + 'static {
 
     /// Unpredictable bytes.
     fn random(&self, into: &mut [u8]);
+
+    /// Do this without keeping anybody waiting for it: a task, or a Worker's `waitUntil`.
+    fn later(&self, work: BoxFut<'static, ()>);
 }
 
-/// A request to Stripe.
+/// Network address of the caller, as the host knows it: an extension of each request. Limits count by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller(pub IpAddr);
+
+/// An outgoing request.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
+    /// GET, POST, ….
+    pub method: Method,
     /// Where to.
     pub url: Url,
-    /// Bearer key.
-    pub bearer: String,
-    /// Idempotency key of a POST.
-    pub idempotency_key: String,
-    /// Fields of the form.
-    pub form: Vec<(String, String)>,
+    /// Headers by name; several of one name are all sent.
+    pub headers: Vec<(&'static str, String)>,
+    /// Body; empty for none.
+    pub body: String,
+    /// Which addresses it may reach.
+    pub reach: Reach,
+    /// How long the whole of it may take, in seconds.
+    pub timeout_s: u32,
+}
+
+/// Which network addresses a request may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Any: the operator named the host.
+    Anywhere,
+    /// Public ones, after the name was resolved: nothing inside the operator's own network.
+    Public,
+}
+
+impl HttpRequest {
+    /// A form by POST with a bearer key and an idempotency key, as Stripe takes it.
+    pub fn form(url: Url, bearer: &str, idempotency_key: String, fields: &[(String, String)]) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let headers = vec![
+            ("authorization", format!("Bearer {bearer}")),
+            ("idempotency-key", idempotency_key),
+            ("content-type", "application/x-www-form-urlencoded".into()),
+        ];
+        HttpRequest { method: Method::POST, url, headers, body, reach: Reach::Anywhere, timeout_s: 25 }
+    }
+
+    /// Reads an address with a bearer key.
+    pub fn read(url: Url, bearer: &str) -> Self {
+        let headers = vec![("authorization", format!("Bearer {bearer}"))];
+        HttpRequest { method: Method::GET, url, headers, body: String::new(), reach: Reach::Anywhere, timeout_s: 25 }
+    }
 }
 
 /// What came back.
@@ -37,19 +79,64 @@ pub struct HttpResponse {
     pub body: String,
 }
 
-/// Outgoing calls.
+/// Outgoing calls. Redirects are not followed: a 3xx is the answer.
 pub trait Http: Send + Sync + 'static {
-    /// Send a form by POST. `Err` is a sentence about why there is no answer.
-    fn post(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>>;
+    /// Send it, with a time limit. `Err` is a sentence about why there is no answer; it names no address.
+    fn send(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>>;
+}
 
-    /// Read an address. `Err` as above.
-    fn get(&self, url: Url, bearer: String) -> BoxFut<'_, Result<HttpResponse, String>>;
+/// A plain-text e-mail.
+#[derive(Clone, Debug, Default)]
+pub struct Letter {
+    /// Address.
+    pub to: String,
+    /// Subject.
+    pub subject: String,
+    /// Text.
+    pub text: String,
+    /// Stays the same when it is sent again, so that a mailbox shows it once.
+    pub message_id: Option<String>,
+    /// Address that ends this kind of mail by one click (RFC 8058).
+    pub unsubscribe: Option<Url>,
 }
 
 /// Outgoing e-mail.
 pub trait Mail: Send + Sync + 'static {
-    /// Send a plain text. `Err` is a sentence about why it was not taken.
-    fn send(&self, to: String, subject: String, text: String) -> BoxFut<'_, Result<(), String>>;
+    /// Hand it over. `Err` is a sentence about why it was not taken; it names no address.
+    fn post(&self, letter: Letter) -> BoxFut<'_, Result<(), String>>;
+
+    /// A text without more.
+    fn send(&self, to: String, subject: String, text: String) -> BoxFut<'_, Result<(), String>> {
+        self.post(Letter { to, subject, text, ..Letter::default() })
+    }
+}
+
+/// An address of AIKit that is told what happens (docs/webhooks.md).
+#[derive(Clone, Debug)]
+pub struct WebhookEndpoint {
+    /// Name in the configuration and in the log of deliveries.
+    pub name: String,
+    /// https, or http on loopback.
+    pub url: Url,
+    /// Types of events; all, where it is empty.
+    pub events: Vec<String>,
+    /// One secret, or two while one takes over from the other: each signs.
+    pub secrets: Vec<String>,
+    /// Which addresses its name may resolve to.
+    pub reach: Reach,
+}
+
+/// An issuer of OpenID Connect that knows the people: discovery gives the rest.
+#[derive(Clone)]
+pub struct Oidc {
+    /// Issuer as it names itself, to the letter; https, or http on loopback.
+    pub issuer: String,
+    /// This API at the issuer.
+    pub client_id: String,
+    /// Secret of a confidential client; none for a public one, which PKCE alone protects.
+    pub client_secret: Option<String>,
+    /// What the button calls it.
+    pub name: String,
 }
 
 /// What the operator configured.
@@ -87,6 +174,14 @@ pub struct Config {
     pub webhook_secret_account: String,
     /// Secret of the connect endpoint.
     pub webhook_secret_connect: String,
+    /// Who vouches for people.
+    pub oidc: Option<Oidc>,
+    /// People may sign in by a code that comes by e-mail.
+    pub email_codes: bool,
+    /// Origins beside our own whose pages may post the join form and load the pixel.
+    pub cors_origins: Vec<Url>,
+    /// Who is told what happens.
+    pub webhooks: Vec<WebhookEndpoint>,
 }
 
 impl Config {

@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use commission::Program;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use wire::{DraftRun, Run, RunState};
+use wire::{DraftRun, ErrorCode, Run, RunState};
 
 use crate::auth::Finance;
 use crate::db::{DbError, Stmt, guard};
@@ -54,12 +54,35 @@ pub(crate) async fn draft(
     State(app): State<App>,
     Body(asked): Body<DraftRun>,
 ) -> Result<(StatusCode, Json<Run>), ApiError> {
-    let id = compute(&app, &asked.period).await?;
+    let mut tries = 0;
+    let id = loop {
+        // Whoever asks wants the newest figures: a draft that another made meanwhile is computed again.
+        match compute(&app, &asked.period, |_, _| Some(Vec::new())).await {
+            Err(error) if error.code == ErrorCode::Changed && tries < 3 => tries += 1,
+            done => break done?,
+        }
+    };
+    let id = id.ok_or_else(|| conflict("There is nothing to draft."))?;
     Ok((StatusCode::CREATED, Json(runs::load(&app, &id).await?)))
 }
 
-/// Drafts the run of a month, or computes its draft again. Answers its id.
-pub(crate) async fn compute(app: &App, period: &str) -> Result<String, ApiError> {
+/// What a draft comes to, before it is written.
+pub(crate) struct Figures {
+    /// Who is paid.
+    pub paid: usize,
+    /// Who has something due and cannot be paid it.
+    pub waiting: usize,
+    /// What is paid, in minor units.
+    pub total_minor: i64,
+}
+
+/// Drafts the run of a month, or computes its draft again. Answers its id. `beside` says what else the batch writes, or
+/// that nothing is to be written at all.
+pub(crate) async fn compute(
+    app: &App,
+    period: &str,
+    beside: impl FnOnce(&str, &Figures) -> Option<Vec<Stmt>> + Send,
+) -> Result<Option<String>, ApiError> {
     let now = app.host.now();
     let as_of = as_of(period).ok_or_else(|| invalid(format!("«{period}» is not a month: write it as 2026-10.")))?;
     if as_of > now {
@@ -132,9 +155,15 @@ pub(crate) async fn compute(app: &App, period: &str) -> Result<String, ApiError>
             }
         }
     }
-    write(app, &run, period, version, as_of, cut, &items, &not_paid).await?;
+    let figures = Figures {
+        paid: items.len(),
+        waiting: not_paid.iter().filter(|n| n.balance_minor > 0).count(),
+        total_minor: items.iter().map(|i| i.amount_minor).sum(),
+    };
+    let Some(beside) = beside(&run, &figures) else { return Ok(None) };
+    write(app, &run, period, version, as_of, cut, &items, &not_paid, beside).await?;
     tracing::info!(run, items = items.len(), not_paid = not_paid.len(), cut, "run drafted");
-    Ok(run)
+    Ok(Some(run))
 }
 
 async fn agencies(app: &App, run: &str, now: DateTime<Utc>) -> Result<Vec<Agency>, ApiError> {
@@ -164,6 +193,7 @@ async fn write(
     cut: i64,
     items: &[Item],
     not_paid: &[NotPaid],
+    beside: Vec<Stmt>,
 ) -> Result<(), ApiError> {
     let total: i64 = items.iter().map(|i| i.amount_minor).sum();
     let mut batch: Vec<Stmt> = vec![
@@ -206,6 +236,7 @@ async fn write(
             run,
         ));
     }
+    batch.extend(beside);
     match app.db.batch(batch).await {
         Ok(_) => Ok(()),
         Err(DbError::Constraint(_)) => {

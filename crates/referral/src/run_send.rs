@@ -13,7 +13,7 @@ use crate::auth::ExecutorKey;
 use crate::db::{Stmt, Val, guard};
 use crate::error::{ApiError, Body, changed, conflict, forbidden, not_found, unavailable};
 use crate::tokens::{at, ms};
-use crate::{App, journal, sql};
+use crate::{App, journal, lock, sql};
 
 #[derive(Deserialize)]
 struct GrantRow {
@@ -74,11 +74,13 @@ pub(crate) async fn claim(
         seal: String,
         open: u32,
     }
+    lock::refuse_locked(&app).await?;
     good_grant(&app, &asked.grant, &run).await?;
     let now = app.host.now();
     let answers = app
         .db
         .batch(vec![
+            lock::unlocked(),
             sql!("UPDATE send_grant SET seen_ms = ?2 WHERE id = ?1", &asked.grant, ms(now)),
             sql!(
                 "UPDATE run_item SET fence = fence + 1, lease_owner = ?2, lease_until_ms = ?3 WHERE id IN (
@@ -98,7 +100,7 @@ pub(crate) async fn claim(
             ),
         ])
         .await?;
-    let [_, items, seal] = answers.as_slice() else {
+    let [_, _, items, seal] = answers.as_slice() else {
         return Err(unavailable("The claim was not answered in full. Try again."));
     };
     let items: Vec<ClaimedItem> = items.all()?;
@@ -203,6 +205,7 @@ async fn store(
     after: &Record,
     effects: &[Effect],
     free_lease: bool,
+    relies_on: Option<Stmt>,
 ) -> Result<(), ApiError> {
     let item = &after.item.item;
     let now = ms(app.host.now());
@@ -223,6 +226,7 @@ async fn store(
             free_lease,
         ),
     ];
+    batch.extend(relies_on);
     for a in after.attempts.iter().filter(|a| !loaded.record.attempts.contains(a)) {
         batch.push(sql!(
             "INSERT INTO attempt (item, n, first_sent_ms, last_sent_ms, outcome) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -283,7 +287,7 @@ pub(crate) async fn observe(
     let (after, effects, decision) = step(&loaded.record, event).map_err(refused)?;
     let mut version = loaded.version;
     if after != loaded.record {
-        store(&app, &loaded, &after, &effects, after.state.is_final()).await?;
+        store(&app, &loaded, &after, &effects, after.state.is_final(), None).await?;
         version += 1;
     }
     Ok(Json(match decision {
@@ -300,6 +304,7 @@ pub(crate) async fn intent(
     Path(item): Path<String>,
     Body(asked): Body<RecordIntent>,
 ) -> Result<Json<Intent>, ApiError> {
+    lock::refuse_locked(&app).await?;
     let loaded = load(&app, &item).await?;
     good_grant(&app, &asked.grant, &loaded.run).await?;
     my_lease(&loaded, asked.fence)?;
@@ -308,7 +313,7 @@ pub(crate) async fn intent(
     }
     let event = Event::Intent { attempt: asked.attempt, now: app.host.now() };
     let (after, effects, _) = step(&loaded.record, event).map_err(refused)?;
-    store(&app, &loaded, &after, &effects, false).await?;
+    store(&app, &loaded, &after, &effects, false, Some(lock::unlocked())).await?;
     Ok(Json(Intent { attempt: asked.attempt, key: after.key(asked.attempt), params: after.params() }))
 }
 
@@ -323,7 +328,7 @@ pub(crate) async fn settle(
     let event = Event::Answered { attempt: said.attempt, answer: said.answer };
     let (after, effects, _) = step(&loaded.record, event).map_err(refused)?;
     if after != loaded.record {
-        store(&app, &loaded, &after, &effects, true).await?;
+        store(&app, &loaded, &after, &effects, true, None).await?;
     }
     let stop = effects.iter().any(|e| matches!(e, Effect::StopRun { .. }));
     if stop {

@@ -18,7 +18,7 @@ use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, changed, conflict, forbidden, invalid, not_found, unavailable};
 use crate::run_decide::{carried_minor, in_words};
 use crate::tokens::{self, at, ms};
-use crate::{App, journal, posting, sql};
+use crate::{App, journal, lock, posting, sql};
 
 /// A run's own row.
 #[derive(Clone, Deserialize)]
@@ -485,6 +485,7 @@ pub(crate) async fn send(
     if head.run_hash.as_ref() != Some(&asked.run_hash) {
         return Err(changed("This run has been sealed anew since you looked at it. Look at it again."));
     }
+    lock::refuse_locked(&app).await?;
     let now = app.host.now();
     let (grant, expires_at) = (tokens::id(&*app.host, "grant"), now + TimeDelta::hours(GRANT_H));
     let entry = Entry::new(&account.clone().into(), "run.send_granted", format!("run:{run}"))
@@ -492,6 +493,7 @@ pub(crate) async fn send(
     audit::write(
         &app,
         vec![
+            lock::unlocked(),
             guard(
                 "EXISTS (SELECT 1 FROM run WHERE id = ?1 AND state IN ('approved', 'sending') AND run_hash = ?2)",
                 vec![(&run).into(), (&asked.run_hash).into()],

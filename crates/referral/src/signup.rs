@@ -15,7 +15,7 @@ use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, conflict, invalid};
 use crate::slug::likeness;
 use crate::tokens::{self, at, ms, read_partner_code, read_uuid};
-use crate::{App, inbox, journal, promotion, sql};
+use crate::{App, inbox, journal, limits, promotion, sql};
 
 /// Clicks of one browser that are looked at, the newest first.
 const CHAIN: u32 = 50;
@@ -78,7 +78,7 @@ pub(crate) fn keep_touches(customer: &str, from: usize, touches: &[Touch], decid
 
 /// `POST /v1/signups`: idempotent on the customer.
 pub(crate) async fn sign_up(
-    _: ServerKey,
+    ServerKey(key): ServerKey,
     State(app): State<App>,
     Body(given): Body<SignUp>,
 ) -> Result<(StatusCode, Json<SignedUp>), ApiError> {
@@ -98,6 +98,7 @@ pub(crate) async fn sign_up(
     if let Some(known) = recorded(&app, &given).await? {
         return Ok((StatusCode::OK, Json(known)));
     }
+    limits::SIGNUPS_BY_KEY.check(&app, &key).await?;
     let touches = touches(&app, &given, signed_up_at).await?;
     let decision = decide(&touches, signed_up_at);
     let mut batch = Vec::new();

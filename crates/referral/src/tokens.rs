@@ -57,6 +57,18 @@ pub(crate) fn secret(host: &dyn Host, prefix: &str) -> String {
     body + &sum
 }
 
+/// What a successor is made with: random, and nothing without the token that it is used on.
+pub(crate) fn salt(host: &dyn Host) -> String {
+    letters(&random::<26>(host))
+}
+
+/// The refresh token that takes the place of `token`: the same for the same salt.
+pub(crate) fn successor(token: &str, salt: &str) -> String {
+    let body = format!("aik_ref_{}", letters(&Sha256::digest(format!("{token}\n{salt}"))[..26]));
+    let sum = checksum(&body);
+    body + &sum
+}
+
 fn checksum(body: &str) -> String {
     letters(&Sha256::digest(body)[..4])
 }
@@ -64,7 +76,7 @@ fn checksum(body: &str) -> String {
 /// Whether the checksum of a secret is right: a mistyped one is told from a revoked one without the database.
 pub(crate) fn is_well_formed(secret: &str) -> bool {
     secret.is_ascii()
-        && secret.len() > 30
+        && (31..=64).contains(&secret.len())
         && secret.split_at_checked(secret.len() - 4).is_some_and(|(body, sum)| checksum(body) == sum)
 }
 
@@ -125,6 +137,7 @@ pub(crate) fn at(ms: i64) -> DateTime<Utc> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::BoxFut;
     use proptest::prelude::*;
 
     struct Fixed;
@@ -135,6 +148,7 @@ mod tests {
         fn random(&self, into: &mut [u8]) {
             into.iter_mut().enumerate().for_each(|(n, b)| *b = (n as u8).wrapping_mul(37).wrapping_add(11));
         }
+        fn later(&self, _: BoxFut<'static, ()>) {}
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use commission::TermsBook;
-use referral::ports::Config;
+use referral::ports::{Config, Oidc, Reach, WebhookEndpoint};
 use serde::Deserialize;
 use url::Url;
 
@@ -35,6 +35,67 @@ pub(crate) struct File {
     terms: Option<std::path::PathBuf>,
     /// Sender of e-mail.
     pub(crate) mail_from: String,
+    /// What the sign-in button calls the issuer (`OIDC_ISSUER`).
+    issuer_name: String,
+    /// Sign-in by e-mail code. On where there is no issuer; off where there is one, unless this says otherwise.
+    email_codes: Option<bool>,
+    /// Sites whose pages may post the join form and load the pixel; AIKit's site, if absent.
+    cors_origins: Option<Vec<Url>>,
+    /// Proxies in front of this server, the last one on this machine or a private network: the caller's address is that
+    /// many places from the right of `X-Forwarded-For`.
+    pub(crate) proxies: usize,
+    /// Who is told what happens (docs/webhooks.md).
+    webhooks: Vec<Webhook>,
+    /// What one client may take up.
+    pub(crate) limits: Limits,
+}
+
+/// `[[webhooks]]`: an address of AIKit. Its secret is `WEBHOOK_SECRET_{NAME}`, and for a while the one before it
+/// `WEBHOOK_SECRET_{NAME}_OLD`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Webhook {
+    /// A name in lower case, for the log of deliveries.
+    name: String,
+    /// https, or http on loopback.
+    url: Url,
+    /// Types of events; all, where it is left out.
+    #[serde(default)]
+    events: Vec<String>,
+    /// It may be on a private network.
+    #[serde(default)]
+    private: bool,
+}
+
+/// `[limits]`: what one client may take up.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Connections at once.
+    pub connections: u32,
+    /// Connections at once of one network address; our own proxy (`proxies`) is not counted.
+    pub connections_per_address: u32,
+    /// Requests in a second of one network address, over time.
+    pub requests_per_second: u32,
+    /// Requests that one network address may make at once.
+    pub burst: u32,
+    /// How long a client may take to send a request's head, in seconds; also how long an idle connection is kept.
+    pub head_timeout_s: u32,
+    /// How long it may take to send a request's body, in seconds.
+    pub body_timeout_s: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 2_048,
+            connections_per_address: 128,
+            requests_per_second: 50,
+            burst: 200,
+            head_timeout_s: 20,
+            body_timeout_s: 30,
+        }
+    }
 }
 
 impl Default for File {
@@ -53,6 +114,12 @@ impl Default for File {
             approvals: 1,
             terms: None,
             mail_from: "AIKit Partners <partners@aikit.example>".into(),
+            issuer_name: "AIKit".into(),
+            email_codes: None,
+            cors_origins: None,
+            proxies: 0,
+            webhooks: Vec::new(),
+            limits: Limits::default(),
         }
     }
 }
@@ -73,6 +140,24 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
         None => false,
     }
+}
+
+/// The issuer of OpenID Connect, if one is configured.
+fn oidc(name: String, secret: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<Oidc>> {
+    let (issuer, client_id) = match (secret("OIDC_ISSUER"), secret("OIDC_CLIENT_ID")) {
+        (None, None) => return Ok(None),
+        (Some(issuer), Some(client_id)) => (issuer, client_id),
+        (Some(_), None) => bail!("OIDC_ISSUER needs OIDC_CLIENT_ID beside it: what this API is called there"),
+        (None, Some(_)) => bail!("OIDC_CLIENT_ID needs OIDC_ISSUER beside it: who vouches for people"),
+    };
+    let url = Url::parse(&issuer).with_context(|| format!("OIDC_ISSUER «{issuer}» is not an address"))?;
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+        bail!("OIDC_ISSUER must be https (or http on this machine), not {url}");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        bail!("OIDC_ISSUER is an address without «?» and «#», to the letter as the issuer writes it");
+    }
+    Ok(Some(Oidc { issuer, client_id, client_secret: secret("OIDC_CLIENT_SECRET"), name }))
 }
 
 /// The API's configuration out of the file, the environment and the command line.
@@ -111,11 +196,30 @@ pub(crate) fn build(
             TermsBook::from_toml(&text).with_context(|| format!("the terms {} cannot be used", path.display()))?
         }
     };
+    let webhooks = file.webhooks.into_iter().map(|w| endpoint(w, &secret)).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some((first, _)) =
+        webhooks.iter().enumerate().find(|(n, w)| webhooks.iter().take(*n).any(|o| o.name == w.name))
+    {
+        bail!("two [[webhooks]] are named «{}»", webhooks.get(first).map_or("", |w| w.name.as_str()));
+    }
+    let limits = [
+        file.limits.connections,
+        file.limits.connections_per_address,
+        file.limits.requests_per_second,
+        file.limits.burst,
+    ];
+    if limits.contains(&0) || file.limits.head_timeout_s == 0 || file.limits.body_timeout_s == 0 {
+        bail!("[limits] has a 0: nobody could ask anything");
+    }
     let public_url = match file.public_url {
         Some(url) => url,
         None => Url::parse(&format!("http://localhost:{port}/"))?,
     };
+    let oidc = oidc(file.issuer_name, &secret)?;
     Ok(Config {
+        email_codes: file.email_codes.unwrap_or(oidc.is_none()),
+        oidc,
+        cors_origins: file.cors_origins.unwrap_or_else(|| vec![file.site.clone()]),
         public_url,
         site: file.site,
         more_sites: file.more_sites,
@@ -132,7 +236,33 @@ pub(crate) fn build(
         stripe_read_key: secret("STRIPE_READ_KEY").unwrap_or_default(),
         webhook_secret_account: secret("STRIPE_WEBHOOK_SECRET_ACCOUNT").unwrap_or_default(),
         webhook_secret_connect: secret("STRIPE_WEBHOOK_SECRET_CONNECT").unwrap_or_default(),
+        webhooks,
     })
+}
+
+/// One `[[webhooks]]` with its secrets.
+fn endpoint(given: Webhook, secret: impl Fn(&str) -> Option<String>) -> anyhow::Result<WebhookEndpoint> {
+    let Webhook { name, url, events, private } = given;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
+        bail!("the webhook name «{name}» must be 1 to 40 lower-case letters, digits and _");
+    }
+    if !(url.scheme() == "https" || url.scheme() == "http" && is_loopback(&url)) || !url.username().is_empty() {
+        bail!(
+            "the webhook {name} leads to {}: it must be https, or http on this machine, without a user name",
+            url.origin().ascii_serialization()
+        );
+    }
+    if let Some(unknown) = events.iter().find(|e| !referral::EVENT_TYPES.contains(&e.as_str())) {
+        bail!("the webhook {name} wants «{unknown}»; events are {}", referral::EVENT_TYPES.join(", "));
+    }
+    let variable = format!("WEBHOOK_SECRET_{}", name.to_uppercase());
+    let secrets: Vec<String> = [secret(&variable), secret(&format!("{variable}_OLD"))].into_iter().flatten().collect();
+    if secrets.iter().any(|s| s.len() < 24) || secrets.is_empty() {
+        bail!("{variable} must hold at least 24 characters: it signs what the webhook {name} is sent");
+    }
+    let reach = if private || is_loopback(&url) { Reach::Anywhere } else { Reach::Public };
+    Ok(WebhookEndpoint { name, url, events, secrets, reach })
 }
 
 #[cfg(test)]
@@ -156,6 +286,62 @@ mod tests {
         }
         assert!(build(File { live: true, ..File::default() }, 1, true, with(Some("http://[::1]:9/"))).is_err());
         assert!(build(File { approvals: 3, ..File::default() }, 1, false, with(None)).is_err());
+    }
+
+    #[test]
+    fn an_issuer_is_whole_and_safe_and_turns_codes_off() {
+        let with = |issuer: Option<&'static str>, client: Option<&'static str>| {
+            move |name: &str| match name {
+                "OIDC_ISSUER" => issuer.map(String::from),
+                "OIDC_CLIENT_ID" => client.map(String::from),
+                _ => None,
+            }
+        };
+        let built = build(File::default(), 1, false, with(Some("https://id.aikit.example"), Some("partners"))).unwrap();
+        assert!(built.oidc.is_some_and(|o| o.issuer == "https://id.aikit.example") && !built.email_codes);
+        let both = File { email_codes: Some(true), ..File::default() };
+        assert!(build(both, 1, false, with(Some("http://127.0.0.1:3000"), Some("x"))).unwrap().email_codes);
+        assert!(build(File::default(), 1, false, with(None, None)).unwrap().email_codes);
+        for (issuer, client) in [
+            (Some("https://id.aikit.example"), None),
+            (None, Some("x")),
+            (Some("http://id.aikit.example"), Some("x")),
+            (Some("id.aikit.example"), Some("x")),
+            (Some("https://id.aikit.example/?x=1"), Some("x")),
+        ] {
+            assert!(build(File::default(), 1, false, with(issuer, client)).is_err(), "{issuer:?}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_leads_out_by_https_and_has_a_secret() {
+        let with = |text: &str, secret: &'static str| {
+            let file: File = toml::from_str(text).unwrap();
+            build(file, 1, false, move |name: &str| (name == "WEBHOOK_SECRET_CRM").then(|| secret.into()))
+        };
+        let good = "0123456789abcdef0123456789";
+        let one = |url: &str| format!("[[webhooks]]\nname = 'crm'\nurl = '{url}'\n");
+        let config = with(&one("https://hooks.aikit.example/partners"), good).unwrap();
+        assert!(config.webhooks[0].reach == Reach::Public && config.webhooks[0].secrets == [good]);
+        assert_eq!(with(&one("http://127.0.0.1:9/x"), good).unwrap().webhooks[0].reach, Reach::Anywhere);
+        assert_eq!(
+            with(&(one("https://10.0.0.1/") + "private = true"), good).unwrap().webhooks[0].reach,
+            Reach::Anywhere
+        );
+        for refused in [
+            one("http://hooks.aikit.example/"),
+            one("http://127.0.0.1.evil.example/"),
+            one("ftp://hooks.aikit.example/"),
+            one("https://user:pw@hooks.aikit.example/"),
+            one("https://a.example/") + "events = ['payout.payed']",
+            one("https://a.example/") + &one("https://b.example/"),
+            one("https://a.example/").replace("crm", "CRM"),
+            one("https://a.example/").replace("crm", "other"),
+            "[limits]\nconnections = 0".into(),
+        ] {
+            assert!(with(&refused, good).is_err(), "{refused}");
+        }
+        assert!(with(&one("https://a.example/"), "short").is_err());
     }
 
     #[test]

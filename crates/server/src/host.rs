@@ -1,18 +1,23 @@
 //! What the system knows and nothing else asks: the time, randomness, and Stripe over the network.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use referral::db::BoxFut;
-use referral::ports::{Host, Http, HttpRequest, HttpResponse};
+use referral::ports::{Host, Http, HttpRequest, HttpResponse, Reach};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde::Deserialize;
+use tokio::task::JoinSet;
 use url::Url;
 
 /// The time, as the system or a stand-in says it.
 pub(crate) struct SystemHost {
     /// How far the stand-in's clock is from the system's, and whether it stands still at an instant.
     moved: Mutex<Moved>,
+    /// What nobody waits for, until the end.
+    later: Mutex<JoinSet<()>>,
 }
 
 #[derive(Clone, Copy)]
@@ -28,13 +33,24 @@ fn system_now() -> DateTime<Utc> {
 
 impl SystemHost {
     pub(crate) fn new() -> Self {
-        SystemHost { moved: Mutex::new(Moved::By(TimeDelta::zero())) }
+        SystemHost { moved: Mutex::new(Moved::By(TimeDelta::zero())), later: Mutex::default() }
     }
 
     /// From now on the time is that of a stand-in's clock.
     pub(crate) fn follow(&self, clock: &StandInClock) {
         let moved = if clock.live { Moved::By(clock.now - system_now()) } else { Moved::To(clock.now) };
         *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = moved;
+    }
+}
+
+impl SystemHost {
+    /// Lets what was left for later end.
+    pub(crate) async fn end(&self, within: Duration) {
+        let mut later = std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = async { while later.join_next().await.is_some() {} };
+        if tokio::time::timeout(within, all).await.is_err() {
+            tracing::warn!("something that was left for later took too long and was cut off");
+        }
     }
 }
 
@@ -51,6 +67,12 @@ impl Host for SystemHost {
     fn random(&self, into: &mut [u8]) {
         getrandom::fill(into).expect("the system has no randomness");
     }
+
+    fn later(&self, work: BoxFut<'static, ()>) {
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        while later.try_join_next().is_some() {}
+        later.spawn(work);
+    }
 }
 
 /// `GET /_clock` of the Stripe stand-in.
@@ -60,51 +82,196 @@ pub(crate) struct StandInClock {
     pub live: bool,
 }
 
-/// Outgoing calls over one pooled client.
-pub(crate) struct Network(reqwest::Client);
+/// Longest answer that is read, in bytes.
+const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Outgoing calls over pooled clients.
+pub(crate) struct Network {
+    anywhere: reqwest::Client,
+    /// Connects to public addresses alone, whatever a name resolves to at that moment.
+    public: reqwest::Client,
+}
 
 impl Network {
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(25))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Network(client))
+        let client = || {
+            reqwest::Client::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .redirect(reqwest::redirect::Policy::none())
+        };
+        let public = client().no_proxy().dns_resolver(std::sync::Arc::new(PublicNames)).build()?;
+        Ok(Network { anywhere: client().build()?, public })
     }
 
     /// The stand-in's clock.
     pub(crate) async fn stand_in_clock(&self, stripe_api: &Url) -> anyhow::Result<StandInClock> {
         let mut url = stripe_api.clone();
         url.set_path("/_clock");
-        Ok(self.0.get(url).send().await?.error_for_status()?.json().await?)
+        Ok(self.anywhere.get(url).timeout(Duration::from_secs(25)).send().await?.error_for_status()?.json().await?)
     }
 }
 
 impl Http for Network {
-    fn post(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async move {
-            let sent = self
-                .0
-                .post(request.url)
-                .bearer_auth(request.bearer)
-                .header("Idempotency-Key", request.idempotency_key)
-                .form(&request.form)
-                .send()
-                .await;
-            answered(sent).await
+            let client = match request.reach {
+                Reach::Anywhere => &self.anywhere,
+                // A literal address is never resolved, so it is looked at here.
+                Reach::Public if literal(&request.url).is_some_and(|ip| !is_public(ip)) => {
+                    return Err("its address is not public".into());
+                }
+                Reach::Public => &self.public,
+            };
+            let limit = Duration::from_secs(request.timeout_s.into());
+            let mut sent = client.request(request.method, request.url).timeout(limit);
+            for (name, value) in request.headers {
+                sent = sent.header(name, value);
+            }
+            // Never the error's own text: it may carry the address with its parameters.
+            let mut answer = sent.body(request.body).send().await.map_err(|e| {
+                let refused = std::iter::successors(std::error::Error::source(&e), |e| e.source())
+                    .any(|e| e.downcast_ref::<NotPublic>().is_some());
+                match (refused, e.is_timeout()) {
+                    (true, _) => "its address is not public",
+                    (_, true) => "no answer in time",
+                    _ => "no connection",
+                }
+                .to_string()
+            })?;
+            let status = answer.status().as_u16();
+            let mut body = Vec::new();
+            while let Some(part) = answer.chunk().await.map_err(|_| "the answer broke off".to_string())? {
+                body.extend_from_slice(&part);
+                if body.len() > ANSWER_LIMIT {
+                    return Err("the answer is too long".into());
+                }
+            }
+            let body = String::from_utf8(body).map_err(|_| "the answer is not text".to_string())?;
+            Ok(HttpResponse { status, body })
         })
-    }
-
-    fn get(&self, url: Url, bearer: String) -> BoxFut<'_, Result<HttpResponse, String>> {
-        Box::pin(async move { answered(self.0.get(url).bearer_auth(bearer).send().await).await })
     }
 }
 
-/// Never the error's own text: it may carry the address with its parameters.
-async fn answered(sent: reqwest::Result<reqwest::Response>) -> Result<HttpResponse, String> {
-    let answer = sent.map_err(|e| if e.is_timeout() { "no answer in time" } else { "no connection" }.to_string())?;
-    let status = answer.status().as_u16();
-    let body = answer.text().await.map_err(|_| "the answer broke off".to_string())?;
-    Ok(HttpResponse { status, body })
+fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        url::Host::Domain(_) => None,
+        url::Host::Ipv4(ip) => Some(ip.into()),
+        url::Host::Ipv6(ip) => Some(ip.into()),
+    }
+}
+
+/// An address that the whole internet has in common: not this machine, not a private network, nothing reserved.
+pub(crate) fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            !(matches!(
+                (a, b),
+                (0 | 10 | 127, _) | (100, 64..=127) | (169, 254) | (172, 16..=31) | (192, 168) | (198, 18..=19)
+            ) || matches!((a, b, c), (192, 0, 0 | 2) | (192, 88, 99) | (198, 51, 100) | (203, 0, 113))
+                || a >= 224)
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, c, ..] = ip.segments();
+            let [high, low] = [b.to_be_bytes(), c.to_be_bytes()];
+            match (a, b) {
+                // Translated addresses lead where the address inside them leads.
+                (0x2002, _) => is_public(Ipv4Addr::new(high[0], high[1], low[0], low[1]).into()),
+                (0x2001, 0..=0x1ff | 0xdb8) => false,
+                (0x2000..=0x3ffe, _) => true,
+                _ => ip.to_ipv4_mapped().is_some_and(|inside| is_public(inside.into())),
+            }
+        }
+    }
+}
+
+/// Resolves names, and knows no address that is not public.
+struct PublicNames;
+
+#[derive(Debug, thiserror::Error)]
+#[error("its address is not public")]
+struct NotPublic;
+
+impl Resolve for PublicNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            // One that is not public spoils the name: which of them is used is not ours to say.
+            if found.iter().any(|address| !is_public(address.ip())) {
+                return Err(NotPublic.into());
+            }
+            let found: Addrs = Box::new(found.into_iter());
+            Ok(found)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_is_what_the_whole_internet_shares() {
+        for public in [
+            "1.1.1.1",
+            "93.184.215.14",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "2002:0101:0101::1",
+            "::ffff:1.1.1.1",
+        ] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+        for inside in [
+            "127.0.0.1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "192.0.0.1",
+            "198.18.0.1",
+            "203.0.113.9",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2002:a00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(inside.parse().unwrap()), "{inside}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_for_the_public_does_not_reach_inside() {
+        let inside = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = inside.local_addr().unwrap().port();
+        let network = Network::new().unwrap();
+        for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "0x7f.1"] {
+            let request = HttpRequest {
+                method: reqwest::Method::POST,
+                url: format!("http://{host}:{port}/").parse().unwrap(),
+                headers: Vec::new(),
+                body: "x".into(),
+                reach: Reach::Public,
+                timeout_s: 5,
+            };
+            assert_eq!(network.send(request).await.unwrap_err(), "its address is not public", "{host}");
+        }
+        let knocked = tokio::time::timeout(Duration::from_millis(1), inside.accept()).await;
+        assert!(knocked.is_err(), "nobody came");
+    }
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use lettre::message::Mailbox;
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::{AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use referral::db::BoxFut;
-use referral::ports::Mail;
+use referral::ports::{Letter, Mail};
 
 /// Where messages go.
 pub(crate) struct Outgoing {
@@ -37,22 +37,61 @@ impl Outgoing {
         };
         Ok(Outgoing { from, transport })
     }
+
+    /// Whether the mail server answers; files always do.
+    pub(crate) async fn reachable(&self) -> Result<(), String> {
+        match &self.transport {
+            Transport::Files(_) => Ok(()),
+            Transport::Smtp(smtp) => match smtp.test_connection().await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err("the mail server does not greet us".into()),
+                Err(error) => Err(why(&error)),
+            },
+        }
+    }
+}
+
+/// Why a mail server did not take it. Never its own words: they repeat addresses.
+fn why(error: &lettre::transport::smtp::Error) -> String {
+    match error.status() {
+        Some(code) => format!("the mail server refused it ({code})"),
+        None if error.is_timeout() => "the mail server did not answer in time".into(),
+        None if error.is_tls() => "the mail server's certificate or TLS was not accepted".into(),
+        None => "the mail server could not be reached".into(),
+    }
+}
+
+/// A header of a message that the library has no type for.
+fn header(name: &str, value: String) -> Result<HeaderValue, String> {
+    let name = HeaderName::new_from_ascii(name.into()).map_err(|_| "a header cannot be written".to_string())?;
+    Ok(HeaderValue::new(name, value))
+}
+
+fn message(from: &Mailbox, letter: Letter) -> Result<Message, String> {
+    let to = letter.to.parse().map_err(|_| "the address cannot be written to".to_string())?;
+    let mut message = Message::builder()
+        .from(from.clone())
+        .to(to)
+        .subject(letter.subject)
+        .message_id(letter.message_id)
+        .header(ContentType::TEXT_PLAIN);
+    if let Some(url) = letter.unsubscribe {
+        message = message
+            .raw_header(header("List-Unsubscribe", format!("<{url}>"))?)
+            .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".into())?);
+    }
+    message.body(letter.text).map_err(|_| "the message cannot be written".to_string())
 }
 
 impl Mail for Outgoing {
-    fn send(&self, to: String, subject: String, text: String) -> BoxFut<'_, Result<(), String>> {
+    fn post(&self, letter: Letter) -> BoxFut<'_, Result<(), String>> {
         Box::pin(async move {
-            let to = to.parse().map_err(|_| "the address cannot be written to".to_string())?;
-            let message = Message::builder()
-                .from(self.from.clone())
-                .to(to)
-                .subject(subject)
-                .header(ContentType::TEXT_PLAIN)
-                .body(text)
-                .map_err(|e| e.to_string())?;
+            let message = message(&self.from, letter)?;
             match &self.transport {
-                Transport::Smtp(smtp) => smtp.send(message).await.map(drop).map_err(|e| e.to_string()),
-                Transport::Files(files) => files.send(message).await.map(drop).map_err(|e| e.to_string()),
+                Transport::Smtp(smtp) => smtp.send(message).await.map(drop).map_err(|e| why(&e)),
+                Transport::Files(files) => {
+                    files.send(message).await.map(drop).map_err(|_| "the outbox cannot be written".into())
+                }
             }
         })
     }

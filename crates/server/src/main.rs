@@ -1,23 +1,27 @@
 //! `aikit-partners-server`: the Referral API on SQLite with the web dashboard, and the operator's commands.
 
 mod audit;
+mod background;
+mod backup;
 mod config;
+mod doctor;
 mod forecast;
 mod host;
 mod inbox;
 mod journal;
+mod listen;
+mod logs;
 mod mail;
+mod payout_lock;
 mod payouts;
+mod people;
 mod serve;
 mod statements;
+mod webhooks;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use clap::{Parser, Subcommand, ValueEnum};
-use referral::Actor;
-use wire::Role;
+use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(
@@ -28,6 +32,9 @@ use wire::Role;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// How lines of the log look; RUST_LOG says how many there are.
+    #[arg(long, global = true, value_enum, default_value_t, env = "AIKIT_LOG_FORMAT")]
+    log_format: logs::LogFormat,
 }
 
 #[derive(Subcommand)]
@@ -38,6 +45,17 @@ enum Command {
     Payouts {
         #[command(subcommand)]
         command: payouts::Payouts,
+    },
+    /// Look whether everything is as it must be, and say what to do where it is not.
+    Doctor(doctor::Doctor),
+    /// Copy the whole database into a file, while it is in use.
+    Backup(backup::Backup),
+    /// Make a database out of a backup, with payouts locked.
+    Restore(backup::Restore),
+    /// What AIKit was told by webhook.
+    Webhooks {
+        #[command(subcommand)]
+        command: webhooks::Webhooks,
     },
     /// Compute every partner's statement from a journal.
     Statements(statements::Statements),
@@ -60,65 +78,20 @@ enum Command {
     /// Keys of programs.
     Key {
         #[command(subcommand)]
-        command: Key,
+        command: people::Key,
     },
     /// AIKit's own people.
     Staff {
         #[command(subcommand)]
-        command: Staff,
+        command: people::Staff,
     },
-}
-
-#[derive(Subcommand)]
-enum Key {
-    /// Issue a key. It is printed once and stored as a hash.
-    Issue {
-        /// Folder of the database.
-        #[arg(long)]
-        data: PathBuf,
-        /// For AIKit's backend, or for a program that sends runs.
-        #[arg(long, value_enum)]
-        kind: KeyKind,
-        /// What it is for, for the list of keys.
-        #[arg(long, default_value = "")]
-        label: String,
-    },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum KeyKind {
-    Server,
-    Executor,
-}
-
-#[derive(Subcommand)]
-enum Staff {
-    /// Let somebody sign in by e-mail code.
-    Add {
-        /// Folder of the database.
-        #[arg(long)]
-        data: PathBuf,
-        /// Address of the person.
-        email: String,
-        /// What the person may do.
-        #[arg(long, value_enum)]
-        role: StaffRole,
-    },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum StaffRole {
-    Staff,
-    Finance,
-    Admin,
-    Auditor,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let logs = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).with_target(false).init();
-    match run(Cli::parse().command).await {
+    let cli = Cli::parse();
+    logs::begin(cli.log_format);
+    match run(cli.command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("aikit-partners-server: {error:#}");
@@ -131,6 +104,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(options) => serve::serve(options).await,
         Command::Payouts { command } => payouts::run(command).await,
+        Command::Doctor(options) => doctor::run(&options).await,
+        Command::Backup(options) => backup::backup(&options),
+        Command::Restore(options) => backup::restore(&options).await,
+        Command::Webhooks { command } => webhooks::run(command).await,
         Command::Statements(options) => statements::run(&options),
         Command::Diff(options) => statements::run_diff(&options),
         Command::Forecast(options) => forecast::run(&options),

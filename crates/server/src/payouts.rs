@@ -1,6 +1,7 @@
-//! `payouts run`: the executor. It holds the money key and asks the API, by its own key, what it may send.
+//! `payouts`: the brake on them, and `payouts run`, the executor. It holds the money key and asks the API, by its own key, what it may send.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use stripe::{Cancel, Executor, HttpLedger, Ledger as _, Outcome, Progress, Report, StripeHttp, SystemClock};
+
+use crate::payout_lock;
 
 /// Between two looks for something to send.
 const POLL: Duration = Duration::from_secs(1);
@@ -17,6 +20,16 @@ const POLL: Duration = Duration::from_secs(1);
 pub(crate) enum Payouts {
     /// Send what finance has released.
     Run(Run),
+    /// Whether payouts are locked, and who must agree to unlock them.
+    Status {
+        /// Folder of the database.
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Lock payouts: nothing is claimed or sent from now on.
+    Lock(payout_lock::Lock),
+    /// Agree, as an admin or as one of finance, that payouts are unlocked; it needs one of each.
+    Unlock(payout_lock::Unlock),
 }
 
 /// Options of `payouts run`.
@@ -40,7 +53,16 @@ fn secret(name: &str, what: &str) -> anyhow::Result<SecretString> {
     }
 }
 
-pub(crate) async fn run(Payouts::Run(options): Payouts) -> anyhow::Result<()> {
+pub(crate) async fn run(command: Payouts) -> anyhow::Result<()> {
+    match command {
+        Payouts::Run(options) => send(options).await,
+        Payouts::Status { data } => payout_lock::status(&data).await,
+        Payouts::Lock(options) => payout_lock::lock(options).await,
+        Payouts::Unlock(options) => payout_lock::unlock(options).await,
+    }
+}
+
+async fn send(options: Run) -> anyhow::Result<()> {
     let key = secret("AIKIT_EXECUTOR_KEY", "an executor key (aikit-partners-server key issue --kind executor)")?;
     let money = secret("STRIPE_PAYOUT_KEY", "the restricted Stripe key that may make transfers")?;
     let base = std::env::var("STRIPE_API_BASE").ok().filter(|b| !b.is_empty());

@@ -12,16 +12,15 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use clap::Args;
 use referral::App;
-use referral::db::Db as _;
 use referral::sql;
 use sqlite::{Profile, Sqlite};
 use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
 use wire::Role;
 
-use crate::config;
 use crate::host::{Network, SystemHost};
 use crate::mail::Outgoing;
+use crate::{background, config, listen};
 
 /// Options of `serve`.
 #[derive(Args)]
@@ -46,13 +45,13 @@ pub(crate) struct Serve {
     demo: bool,
 }
 
-/// Between two looks for events that were stored and not processed.
-const CATCH_UP: Duration = Duration::from_secs(30);
+/// How long the duties in the background may take to end.
+const END_WITHIN: Duration = Duration::from_secs(30);
 
 /// The address of finance in a demo.
 const DEMO_FINANCE: &str = "finance@aikit.example";
 
-fn secret(name: &str) -> Option<String> {
+pub(crate) fn secret(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
@@ -66,19 +65,19 @@ fn app(
     data: &Path,
     config: referral::ports::Config,
     mail_from: &str,
-) -> anyhow::Result<(App, Arc<SystemHost>, Arc<Network>, Sqlite)> {
+) -> anyhow::Result<(App, Arc<SystemHost>, Arc<Network>)> {
     let db = open(data, config.demo)?;
     let host = Arc::new(SystemHost::new());
     let network = Arc::new(Network::new()?);
     let mail = Outgoing::new(data, secret("SMTP_URL").as_deref(), mail_from)?;
     let app = App {
-        db: Arc::new(db.clone()),
+        db: Arc::new(db),
         http: network.clone(),
         mail: Arc::new(mail),
         host: host.clone(),
         config: Arc::new(config),
     };
-    Ok((app, host, network, db))
+    Ok((app, host, network))
 }
 
 /// The API's use cases without a port, for commands.
@@ -88,14 +87,7 @@ pub(crate) fn offline_app(data: &Path) -> anyhow::Result<App> {
     Ok(app(data, config::build(file, 0, false, |_| None)?, &from)?.0)
 }
 
-/// The same, of a database that is there already: looking at nothing by mistake must not look like success.
-pub(crate) fn existing_app(data: &Path) -> anyhow::Result<App> {
-    let file = data.join("referral.db");
-    anyhow::ensure!(file.is_file(), "there is no database {}; check --data", file.display());
-    offline_app(data)
-}
-
-/// The same with the server's own configuration and secrets.
+/// The same with the server's own configuration and secrets, of a database that is there already.
 pub(crate) fn configured_app(data: &Path, config: Option<&Path>) -> anyhow::Result<App> {
     existing_app(data)?;
     let file = config::read(config)?;
@@ -106,12 +98,25 @@ pub(crate) fn configured_app(data: &Path, config: Option<&Path>) -> anyhow::Resu
 /// Copies the database of one folder into a new one, also while it is in use.
 pub(crate) fn copy_database(data: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(to)?;
-    Ok(open(data, false)?.backup(&to.join("referral.db"))?)
+    Ok(sqlite::backup(&data.join("referral.db"), &to.join("referral.db"))?)
+}
+
+/// Moves what is in the write-ahead log into the database itself.
+pub(crate) async fn settle(app: &App) -> anyhow::Result<()> {
+    app.db.query(sql!("PRAGMA wal_checkpoint(TRUNCATE)")).await?;
+    Ok(())
+}
+
+/// The same, of a database that is there already: looking at nothing by mistake must not look like success.
+pub(crate) fn existing_app(data: &Path) -> anyhow::Result<App> {
+    let file = data.join("referral.db");
+    anyhow::ensure!(file.is_file(), "there is no database {}; check --data", file.display());
+    offline_app(data)
 }
 
 pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let file = config::read(options.config.as_deref())?;
-    let from = file.mail_from.clone();
+    let (from, proxies, limits) = (file.mail_from.clone(), file.proxies, file.limits);
     let config = config::build(file, options.port, options.demo, secret)?;
     let missing: Vec<&str> = [
         ("STRIPE_CONNECT_KEY", &config.stripe_connect_key),
@@ -133,7 +138,7 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
             options.port, options.address
         )
     })?;
-    let (app, host, network, db) = app(&options.data, config, &from)?;
+    let (app, host, network) = app(&options.data, config, &from)?;
     if options.demo {
         let clock =
             network.stand_in_clock(&app.config.stripe_api).await.context("the Stripe stand-in does not answer")?;
@@ -153,12 +158,12 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
         tracing::warn!(%error, "events that failed are still waiting");
     }
 
-    tokio::spawn(catch_up(app.clone()));
-
+    let stripe_api = app.config.stripe_api.clone();
+    let follow = options.demo.then(|| Arc::new(Follow { host: host.clone(), network, stripe_api }));
+    let duties = background::start(&app, follow.clone());
     let mut router = referral::router(app.clone());
-    if options.demo {
-        let follow = Follow { host, network, stripe_api: app.config.stripe_api.clone() };
-        router = router.layer(middleware::from_fn_with_state(Arc::new(follow), follow_clock));
+    if let Some(follow) = follow {
+        router = router.layer(middleware::from_fn_with_state(follow, follow_clock));
     }
     let router = match &options.ui {
         None => router,
@@ -167,9 +172,12 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     let router = router.layer(CompressionLayer::new());
 
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router).with_graceful_shutdown(stop()).await?;
-    // Moves what is in the write-ahead log into the database itself.
-    db.query(sql!("PRAGMA wal_checkpoint(TRUNCATE)")).await.ok();
+    listen::serve(listener, router, limits, proxies, stop()).await;
+    host.end(END_WITHIN).await;
+    duties.end(END_WITHIN).await;
+    if let Err(error) = settle(&app).await {
+        tracing::warn!(%error, "the write-ahead log stays for the next start");
+    }
     Ok(())
 }
 
@@ -211,34 +219,25 @@ async fn page_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// An event is processed as soon as it is stored. One that a fault kept from it is tried again here.
-async fn catch_up(app: App) {
-    loop {
-        tokio::time::sleep(CATCH_UP).await;
-        if let Err(error) = referral::process_received(&app).await {
-            tracing::error!(%error, "stored events wait to be processed");
-        }
-        match referral::reduce_old(&app).await {
-            Ok(0) => {}
-            Ok(n) => tracing::info!(n, "events older than 90 days keep only what is read of them"),
-            Err(error) => tracing::error!(%error, "old events keep their bodies"),
-        }
-    }
-}
-
-struct Follow {
+/// The stand-in's clock, which is a demo's.
+pub(crate) struct Follow {
     host: Arc<SystemHost>,
     network: Arc<Network>,
     stripe_api: url::Url,
 }
 
+impl Follow {
+    /// From now on the time is what the stand-in says.
+    pub(crate) async fn look(&self) -> anyhow::Result<()> {
+        self.host.follow(&self.network.stand_in_clock(&self.stripe_api).await?);
+        Ok(())
+    }
+}
+
 /// In a demo the time is the stand-in's, asked before each request: its history is walked on a moved clock.
 async fn follow_clock(State(follow): State<Arc<Follow>>, request: Request, next: Next) -> Response {
-    match follow.network.stand_in_clock(&follow.stripe_api).await {
-        Ok(clock) => {
-            follow.host.follow(&clock);
-            next.run(request).await
-        }
+    match follow.look().await {
+        Ok(()) => next.run(request).await,
         Err(error) => {
             tracing::error!(%error, "the stand-in's clock");
             (StatusCode::SERVICE_UNAVAILABLE, "The Stripe stand-in of this demo does not answer. Start the demo again.")
@@ -263,10 +262,4 @@ async fn stop() {
     }
     #[cfg(not(unix))]
     interrupt.await.ok();
-    // Whoever keeps a connection open must not keep the server up.
-    tokio::spawn(async {
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        tracing::warn!("connections are still open after ten seconds: closing them");
-        std::process::exit(0);
-    });
 }

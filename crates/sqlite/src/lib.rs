@@ -3,13 +3,15 @@
 //! Invariant: nothing here knows a table. The SQL is `referral`'s; the migrations are `migrations/referral`, the same
 //! files that D1 gets.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use referral::db::{BoxFut, Db, DbError, Rows, Stmt, Val};
 use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior, params_from_iter};
 
 /// Every migration, the oldest first. Forward only.
 const MIGRATIONS: &[(&str, &str)] = &[
@@ -17,6 +19,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0002_posting", include_str!("../../../migrations/referral/0002_posting.sql")),
     ("0003_credit", include_str!("../../../migrations/referral/0003_credit.sql")),
     ("0004_intake", include_str!("../../../migrations/referral/0004_intake.sql")),
+    ("0005_people", include_str!("../../../migrations/referral/0005_people.sql")),
+    ("0006_operations", include_str!("../../../migrations/referral/0006_operations.sql")),
 ];
 
 /// How SQLite behaves.
@@ -102,14 +106,6 @@ impl Sqlite {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Copies the whole database into a new file while it is in use.
-    ///
-    /// # Errors
-    /// The target exists or cannot be written.
-    pub fn backup(&self, to: &Path) -> Result<(), DbError> {
-        self.lock().execute("VACUUM INTO ?1", [to.to_string_lossy()]).map(drop).map_err(failed)
-    }
-
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Sqlite) -> Result<T, DbError> + Send + 'static,
@@ -120,6 +116,82 @@ impl Sqlite {
             Err(stopped) => Err(DbError::Failed(stopped.to_string())),
         }
     }
+}
+
+/// What a database file says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Migrations that it has had.
+    pub version: usize,
+    /// What is damaged, as SQLite says it; empty for a sound file.
+    pub damage: Vec<String>,
+}
+
+/// Migrations that this program knows.
+pub const fn known_migrations() -> usize {
+    MIGRATIONS.len()
+}
+
+/// Version of SQLite.
+pub fn library_version() -> &'static str {
+    rusqlite::version()
+}
+
+/// A connection that makes nothing and changes nothing: the file must be there, and stays of its version.
+fn look_at(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA busy_timeout = 5000;")?;
+    Ok(connection)
+}
+
+/// Looks whether a database file is sound (`quick_check` and references). It may be in use.
+///
+/// # Errors
+/// It is not there, or no database.
+pub fn check(path: &Path) -> Result<Checked, OpenError> {
+    let run = || -> rusqlite::Result<Checked> {
+        let connection = look_at(path)?;
+        let version = connection.pragma_query_value(None, "user_version", |r| r.get::<_, u32>(0))? as usize;
+        let mut damage = Vec::new();
+        connection.pragma_query(None, "quick_check", |row| {
+            damage.push(row.get::<_, String>(0)?);
+            Ok(())
+        })?;
+        damage.retain(|said| said != "ok");
+        connection.pragma_query(None, "foreign_key_check", |row| {
+            damage.push(format!("a row of {} points at nothing", row.get::<_, String>(0)?));
+            Ok(())
+        })?;
+        Ok(Checked { version, damage })
+    };
+    run().map_err(|e| OpenError::File { path: path.into(), reason: e.to_string() })
+}
+
+/// Copies a database, which may be in use, into a new file as of one instant. Writers are not held up. The copy is on
+/// disk when this answers; it is of the version of the original.
+///
+/// # Errors
+/// The original is not there, or the copy exists or cannot be written.
+pub fn backup(from: &Path, to: &Path) -> Result<(), OpenError> {
+    let file = |path: &Path, reason: String| OpenError::File { path: path.into(), reason };
+    // SQLite writes into an empty file that is there; this one is for its owner alone and belongs to nobody else.
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(to).map_err(|e| file(to, e.to_string()))?;
+    let copied = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|original| {
+            original.busy_timeout(Duration::from_secs(5))?;
+            original.execute("VACUUM INTO ?1", [to.to_string_lossy()])
+        })
+        .map_err(|e| file(from, e.to_string()))
+        // `VACUUM INTO` leaves the last step to us.
+        .and_then(|_| File::open(to).and_then(|f| f.sync_all()).map_err(|e| file(to, e.to_string())));
+    if copied.is_err() {
+        std::fs::remove_file(to).ok();
+    }
+    copied
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
@@ -249,7 +321,7 @@ mod tests {
     }
 
     fn key(hash: &str) -> Stmt {
-        sql!("INSERT INTO api_key (hash, kind, label, issued_ms) VALUES (?1, 'server', 'x', ?2)", hash, 5_i64)
+        sql!("INSERT INTO api_key (hash, id, kind, label, issued_ms) VALUES (?1, ?1, 'server', 'x', ?2)", hash, 5_i64)
     }
 
     #[tokio::test]

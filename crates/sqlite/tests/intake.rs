@@ -296,7 +296,7 @@ async fn one_history(seed: u64) {
 
     let (straight, codes) = world(clients).await;
     in_order.splice(0..0, promotion_codes(&codes));
-    let key = referral::issue_key(&straight.app, &Actor::Operator, "server", "").await.unwrap();
+    let key = referral::issue_key(&straight.app, &Actor::Operator, wire::KeyKind::Server, "").await.unwrap().secret;
     // Ids are drawn when somebody is credited; so that they are the same, two clients are so at once.
     let named = clients > 1 || dice.chance(60);
     let code = named.then_some(codes[0].as_str());
@@ -326,7 +326,7 @@ async fn one_history(seed: u64) {
         posts.insert(place, Post::SignUp(client));
     }
     let (crooked, _) = world(clients).await;
-    let key = referral::issue_key(&crooked.app, &Actor::Operator, "server", "").await.unwrap();
+    let key = referral::issue_key(&crooked.app, &Actor::Operator, wire::KeyKind::Server, "").await.unwrap().secret;
     let now = crooked.app.host.now().timestamp();
     for post in &posts {
         let status = match post {
@@ -410,7 +410,7 @@ fn subscription_event(currency: &str) -> Value {
 async fn with_client(change: impl FnOnce(&mut referral::ports::Config)) -> World {
     let world = World::with(change);
     let code = world.join("agency.example", "acct_1").await;
-    let key = referral::issue_key(&world.app, &Actor::Operator, "server", "").await.unwrap();
+    let key = referral::issue_key(&world.app, &Actor::Operator, wire::KeyKind::Server, "").await.unwrap().secret;
     sign_up(&world, &key, 1, Some(&code)).await;
     world
 }

@@ -21,7 +21,7 @@ use commission::{Fact, FactBody, Line, TermsBook, evaluate, parse_fact};
 use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 use referral::db::{BoxFut, Db as _, Rows, Stmt};
-use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{App, sql};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -46,23 +46,23 @@ impl Host for TestHost {
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
     }
+
+    fn later(&self, work: BoxFut<'static, ()>) {
+        futures::executor::block_on(work);
+    }
 }
 
 /// Nothing here leaves the machine.
 struct Offline;
 
 impl Http for Offline {
-    fn post(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
-        Box::pin(async { Err("there is no network".into()) })
-    }
-
-    fn get(&self, _: Url, _: String) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async { Err("there is no network".into()) })
     }
 }
 
 impl Mail for Offline {
-    fn send(&self, _: String, _: String, _: String) -> BoxFut<'_, Result<(), String>> {
+    fn post(&self, _: Letter) -> BoxFut<'_, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -104,6 +104,10 @@ fn router(db: &Sqlite, host: &Arc<TestHost>, terms: TermsBook) -> Router {
         stripe_read_key: String::new(),
         webhook_secret_account: String::new(),
         webhook_secret_connect: String::new(),
+        oidc: None,
+        email_codes: false,
+        cors_origins: Vec::new(),
+        webhooks: Vec::new(),
     };
     referral::router(App {
         db: Arc::new(db.clone()),

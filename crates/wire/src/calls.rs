@@ -70,6 +70,8 @@ pub struct Nothing {}
 calls! {
     /// The demo's people; not found outside a demo.
     demo_people: Get "/v1/demo/people" (Nothing) -> Vec<DemoPerson>;
+    /// How people sign in here.
+    sign_in_methods: Get "/v1/auth/methods" (Nothing) -> SignInMethods;
     /// Send a sign-in code.
     request_code: Post "/v1/auth/codes" (RequestCode) -> CodeRequested;
     /// The terms in force.
@@ -152,6 +154,8 @@ pub fn typescript() -> String {
     let signatures = collect(&mut types);
     types.add::<ErrorBody>();
     types.add::<StartSession>();
+    types.add::<BeginSignIn>();
+    types.add::<SignInBegun>();
     types.add::<StartDemoSession>();
     types.add::<RefreshSession>();
     types.add::<Session>();

@@ -10,7 +10,9 @@ mod calls;
 mod executor;
 mod finance;
 mod intake;
+mod operations;
 mod partner;
+mod people;
 mod session;
 mod staff;
 
@@ -19,7 +21,9 @@ pub use calls::{CALLS, Call, Method, Nothing, typescript};
 pub use executor::*;
 pub use finance::*;
 pub use intake::*;
+pub use operations::*;
 pub use partner::*;
+pub use people::*;
 pub use session::*;
 pub use staff::*;
 

@@ -2,6 +2,7 @@
 export type Route =
   | { page: 'sign-in' }
   | { page: 'join' }
+  | { page: 'confirmed' }
   | { page: 'overview' }
   | { page: 'links' }
   | { page: 'clients'; referral: string | null }
@@ -34,6 +35,7 @@ export function parseRoute(address: string): Route {
       return { page: 'overview' };
     case 'sign-in':
     case 'join':
+    case 'confirmed':
     case 'overview':
     case 'links':
       return first === undefined ? { page } : { page: 'unknown' };

@@ -35,6 +35,11 @@ export class Session {
     await this.#readBanner();
   }
 
+  async signInAtIssuer(confirm: boolean): Promise<void> {
+    this.#enter(await this.backend.signInAtIssuer(confirm), null);
+    await this.#readBanner();
+  }
+
   async signOut(): Promise<void> {
     try {
       await this.backend.signOut();

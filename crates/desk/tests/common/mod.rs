@@ -10,9 +10,12 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use desk::{Config, Desk, Host, SecretStore, StartError, StoreFault};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// Part of every token; it must never be seen outside of headers, bodies of the session calls, and the keychain.
 pub(crate) const CANARY: &str = "kanarienvogel";
@@ -33,6 +36,8 @@ pub(crate) struct Books {
     pub(crate) outage: Option<StatusCode>,
     /// A client that the API no longer shows.
     pub(crate) gone: Option<String>,
+    /// The program that began a sign-in at the issuer: port, state, challenge.
+    pub(crate) program: Option<Value>,
     /// Refreshing answers something that is not a session.
     pub(crate) garbled_refresh: bool,
 }
@@ -109,6 +114,8 @@ fn router(books: Shared) -> Router {
     Router::new()
         .route("/v1/auth/sessions", post(code_session))
         .route("/v1/demo/sessions", post(demo_session))
+        .route("/v1/auth/oidc", post(begin))
+        .route("/v1/auth/oidc/sessions", post(redeem))
         .route("/v1/auth/refresh", post(refresh))
         .route("/v1/auth/end", post(end))
         .route("/v1/demo/people", get(async || live(json!([{ "person": "ann" }]))))
@@ -155,6 +162,26 @@ async fn code_session(State(books): State<Shared>, Json(body): Json<Value>) -> R
 
 async fn demo_session(State(books): State<Shared>, Json(body): Json<Value>) -> Response {
     live(books.lock().expect("books").session(body["person"].as_str().unwrap_or_default()))
+}
+
+async fn begin(State(books): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    let mut books = books.lock().expect("books");
+    if body["confirm"] == true && bearer(&books, &headers).is_none() {
+        return refused(StatusCode::UNAUTHORIZED, "signed_out");
+    }
+    books.program = Some(body["program"].clone());
+    let host = headers.get("host").and_then(|h| h.to_str().ok()).unwrap_or_default();
+    live(json!({ "url": format!("http://{host}/v1/auth/oidc/go/{CANARY}"), "expires_in_s": 600 }))
+}
+
+async fn redeem(State(books): State<Shared>, Json(body): Json<Value>) -> Response {
+    let mut books = books.lock().expect("books");
+    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(body["verifier"].as_str().unwrap_or_default()));
+    let program = books.program.take().unwrap_or_default();
+    match body["code"].as_str().and_then(|code| code.strip_prefix("code_")) {
+        Some(person) if program["challenge"] == challenge => live(books.session(person)),
+        _ => refused(StatusCode::UNAUTHORIZED, "signed_out"),
+    }
 }
 
 async fn refresh(State(books): State<Shared>, Json(body): Json<Value>) -> Response {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::db::Stmt;
 use crate::error::{ApiError, unavailable};
 use crate::events::{Paid, reduce_line};
+use crate::ports::HttpRequest;
 use crate::{App, sql};
 
 /// What is known of something that Stripe was or must be asked.
@@ -166,7 +167,7 @@ async fn read(app: &App, path: &str, query: &[(&str, &str)]) -> Result<Result<Va
         tracing::warn!(%reason, path, "stripe");
         unavailable("Stripe could not be asked just now; the event waits and is tried again.")
     };
-    let answer = app.http.get(url, key).await.map_err(|reason| fault(&reason))?;
+    let answer = app.http.send(HttpRequest::read(url, &key)).await.map_err(|reason| fault(&reason))?;
     match answer.status {
         200 => serde_json::from_str(&answer.body).map(Ok).map_err(|_| fault("the answer cannot be read")),
         401 | 403 => {

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::BodyExt as _;
 use referral::db::{BoxFut, Stmt};
-use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{App, sql};
 use serde_json::{Value, json};
 use sqlite::{Profile, Sqlite};
@@ -38,6 +38,10 @@ impl Host for Still {
             *drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             *byte = (*drawn >> 33) as u8;
         }
+    }
+
+    fn later(&self, work: BoxFut<'static, ()>) {
+        futures::executor::block_on(work);
     }
 }
 
@@ -70,18 +74,14 @@ impl Stripe {
 }
 
 impl Http for Stripe {
-    fn post(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async move { self.answer(&request.url) })
-    }
-
-    fn get(&self, url: Url, _bearer: String) -> BoxFut<'_, Result<HttpResponse, String>> {
-        Box::pin(async move { self.answer(&url) })
     }
 }
 
 impl Mail for Stripe {
-    fn send(&self, to: String, subject: String, text: String) -> BoxFut<'_, Result<(), String>> {
-        self.letters.lock().unwrap().push((to, subject, text));
+    fn post(&self, letter: Letter) -> BoxFut<'_, Result<(), String>> {
+        self.letters.lock().unwrap().push((letter.to, letter.subject, letter.text));
         Box::pin(async { Ok(()) })
     }
 }
@@ -122,6 +122,10 @@ impl World {
             stripe_read_key: "rk_test_read".into(),
             webhook_secret_account: ACCOUNT_SECRET.into(),
             webhook_secret_connect: CONNECT_SECRET.into(),
+            oidc: None,
+            email_codes: true,
+            cors_origins: Vec::new(),
+            webhooks: Vec::new(),
         };
         change(&mut config);
         let still = Arc::new(Still { now: Mutex::new(at("2026-06-01T00:00:00Z")), drawn: Mutex::new(1) });

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::BodyExt as _;
 use referral::db::{BoxFut, Db as _, Stmt};
-use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Mail};
+use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{Actor, App};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -48,14 +48,18 @@ impl Host for TestHost {
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
     }
+
+    fn later(&self, work: BoxFut<'static, ()>) {
+        futures::executor::block_on(work);
+    }
 }
 
 #[derive(Default)]
 struct Mailbox(Mutex<VecDeque<(String, String)>>);
 
 impl Mail for Mailbox {
-    fn send(&self, to: String, subject: String, _text: String) -> BoxFut<'_, Result<(), String>> {
-        self.0.lock().unwrap().push_back((to, subject));
+    fn post(&self, letter: Letter) -> BoxFut<'_, Result<(), String>> {
+        self.0.lock().unwrap().push_back((letter.to, letter.subject));
         Box::pin(async { Ok(()) })
     }
 }
@@ -64,11 +68,7 @@ impl Mail for Mailbox {
 struct Offline;
 
 impl Http for Offline {
-    fn post(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
-        Box::pin(async { Err("there is no network".into()) })
-    }
-
-    fn get(&self, _: Url, _: String) -> BoxFut<'_, Result<HttpResponse, String>> {
+    fn send(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async { Err("there is no network".into()) })
     }
 }
@@ -154,6 +154,10 @@ impl Api {
             stripe_read_key: String::new(),
             webhook_secret_account: "whsec_account".into(),
             webhook_secret_connect: "whsec_connect".into(),
+            oidc: None,
+            email_codes: true,
+            cors_origins: Vec::new(),
+            webhooks: Vec::new(),
         };
         let app = App {
             db: Arc::new(db.clone()),
@@ -258,7 +262,7 @@ impl Api {
 
     /// Signs in by e-mail code; answers the access token.
     pub(crate) async fn sign_in(&self, email: &str) -> String {
-        self.wait(TimeDelta::seconds(30));
+        self.wait(TimeDelta::minutes(3));
         self.post("", "/v1/auth/codes", json!({"email": email})).await.ok();
         let mail = self.mail.0.lock().unwrap().pop_back().unwrap();
         assert_eq!(mail.0, email);
@@ -287,7 +291,7 @@ impl Api {
 
     /// A key of AIKit's backend.
     pub(crate) async fn server_key(&self) -> String {
-        referral::issue_key(&self.app, &Actor::Operator, "server", "test").await.unwrap()
+        referral::issue_key(&self.app, &Actor::Operator, wire::KeyKind::Server, "test").await.unwrap().secret
     }
 
     /// Rows of a query, as JSON.

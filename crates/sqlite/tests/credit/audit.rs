@@ -9,8 +9,8 @@ use crate::api::Api;
 #[tokio::test]
 async fn decisions_at_once_make_one_chain_and_none_is_lost() {
     let api = Api::new();
-    let keys = (0..64).map(|_| issue_key(&api.app, &Actor::Operator, "server", "at once"));
-    let issued: Vec<String> = join_all(keys).await.into_iter().map(Result::unwrap).collect();
+    let keys = (0..64).map(|_| issue_key(&api.app, &Actor::Operator, wire::KeyKind::Server, "at once"));
+    let issued: Vec<String> = join_all(keys).await.into_iter().map(|key| key.unwrap().secret).collect();
     let head = verify_audit(&api.app, None).await.unwrap();
     assert_eq!(head.n, issued.len() as i64);
     let twice = "SELECT count(*) AS n FROM (SELECT subject FROM audit GROUP BY subject HAVING count(*) > 1)";
@@ -26,7 +26,7 @@ async fn decisions_at_once_make_one_chain_and_none_is_lost() {
 async fn whoever_may_write_to_the_database_is_found_out() {
     let api = Api::new();
     for _ in 0..5 {
-        issue_key(&api.app, &Actor::Operator, "server", "x").await.unwrap();
+        issue_key(&api.app, &Actor::Operator, wire::KeyKind::Server, "x").await.unwrap();
     }
     let kept = verify_audit(&api.app, None).await.unwrap();
     let run = async |sql: &'static str| {
@@ -41,7 +41,7 @@ async fn whoever_may_write_to_the_database_is_found_out() {
     run("DELETE FROM audit WHERE n = 5").await.unwrap();
     assert_eq!(verify_audit(&api.app, None).await.unwrap().n, 4, "a shorter chain is a chain");
     assert_eq!(verify_audit(&api.app, Some(&kept)).await, Err(AuditError::Missing(5)), "but not the one that was kept");
-    issue_key(&api.app, &Actor::Operator, "server", "another").await.unwrap();
+    issue_key(&api.app, &Actor::Operator, wire::KeyKind::Server, "another").await.unwrap();
     assert!(matches!(verify_audit(&api.app, Some(&kept)).await, Err(AuditError::OtherHead { n: 5, .. })));
     run("UPDATE audit SET reason = 'x' WHERE n = 3").await.unwrap();
     let broken = verify_audit(&api.app, None).await.unwrap_err();
@@ -56,7 +56,7 @@ async fn the_chain_is_read_by_aikits_own_people_page_by_page() {
     let api = Api::new();
     let auditor = api.colleague(Role::Auditor).await;
     for _ in 0..120 {
-        issue_key(&api.app, &Actor::Operator, "server", "x").await.unwrap();
+        issue_key(&api.app, &Actor::Operator, wire::KeyKind::Server, "x").await.unwrap();
     }
     let first = api.get(&auditor, "/v1/audit").await.ok();
     let numbers = |page: &serde_json::Value| -> Vec<i64> {

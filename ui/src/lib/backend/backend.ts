@@ -24,6 +24,13 @@ export interface Backend {
   signIn(who: { email: string; code: string }): Promise<Account>;
   /** Signs in as one of the demo's people. */
   signInDemo(person: string): Promise<Account>;
+  /**
+   * Signs in at the issuer, in the browser. In a browser the page itself goes there and this never answers, unless it is
+   * to `confirm` who is signed in: then another window does, and the page stays as it is.
+   */
+  signInAtIssuer(confirm: boolean): Promise<Account>;
+  /** Gives up waiting for a sign-in at the issuer. */
+  stopWaiting(): Promise<void>;
   /** Ends the session, here and at the API where it can be reached. */
   signOut(): Promise<void>;
   /** Opens an address outside the app. */

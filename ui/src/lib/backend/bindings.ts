@@ -82,6 +82,23 @@ version: number,
 typed_total_minor: number, };
 
 /**
+ * `POST /v1/auth/oidc`: begin a sign-in at the issuer.
+ */
+export type BeginSignIn = { 
+/**
+ * The page to come back to, `#/runs/2026-10.1`; the first page without it.
+ */
+return_to: string | null, 
+/**
+ * A confirmation: the issuer asks again, and the same person must come back.
+ */
+confirm: boolean, 
+/**
+ * A program on the person's own machine, which the browser is sent back to.
+ */
+program: ProgramSignIn | null, };
+
+/**
  * A referred client, as its agency sees it.
  */
 export type Client = { 
@@ -781,6 +798,23 @@ arr_minor_needed: number,
 worth_minor_per_month: number, };
 
 /**
+ * A program that waits on loopback for the browser to come back (RFC 8252).
+ */
+export type ProgramSignIn = { 
+/**
+ * Port on 127.0.0.1.
+ */
+port: number, 
+/**
+ * Comes back unchanged, so that the program knows its own.
+ */
+state: string, 
+/**
+ * PKCE: SHA-256 of the verifier, in base64url without padding.
+ */
+challenge: string, };
+
+/**
  * Why a line is void, forfeited or held.
  */
 export type Reason = "rejected" | "left_early" | "under_review" | "open_dispute";
@@ -1025,22 +1059,30 @@ refresh_token: string | null,
 account: Account, };
 
 /**
- * `POST /v1/slug`: choose it, change it, or give it up.
+ * Where the person's browser goes.
  */
-export type SetSlug = { 
+export type SignInBegun = { 
 /**
- * 3 to 40 letters, digits and single hyphens; empty to give it up.
+ * An address of this API, which leads on to the issuer.
  */
-slug: string, };
+url: string, 
+/**
+ * Seconds for which it is good.
+ */
+expires_in_s: number, };
 
 /**
- * `GET /v1/slug`: the agency's own name in its links.
+ * `GET /v1/auth/methods`: how people sign in here.
  */
-export type Slug = { 
+export type SignInMethods = { 
 /**
- * The name; `null` for none.
+ * By a code that comes by e-mail.
  */
-slug: string | null, };
+email_codes: boolean, 
+/**
+ * Name of the issuer that vouches for people (OpenID Connect), where one is configured.
+ */
+issuer: string | null, };
 
 /**
  * `POST /v1/demo/sessions`: sign in as one of the demo's people. Exists under `serve --demo` alone.
@@ -1199,6 +1241,8 @@ worth_minor_per_month: number, };
 export type Calls = {
   /** The demo's people; not found outside a demo. */
   demo_people: { args: Nothing; answer: Array<DemoPerson> };
+  /** How people sign in here. */
+  sign_in_methods: { args: Nothing; answer: SignInMethods };
   /** Send a sign-in code. */
   request_code: { args: RequestCode; answer: CodeRequested };
   /** The terms in force. */
@@ -1248,6 +1292,7 @@ export type Calls = {
 /** How each call travels. */
 export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; path: string } } = {
   demo_people: { method: 'GET', path: '/v1/demo/people' },
+  sign_in_methods: { method: 'GET', path: '/v1/auth/methods' },
   request_code: { method: 'POST', path: '/v1/auth/codes' },
   current_terms: { method: 'GET', path: '/v1/terms/current' },
   join: { method: 'POST', path: '/v1/partners' },

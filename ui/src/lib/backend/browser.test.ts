@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { BrowserBackend } from './browser';
+import { BrowserBackend, sayConfirmed } from './browser';
 
 const ACCOUNT = { user: 'u', email: 'a@b.example', role: 'owner', partner: null, auth_at: '2026-11-22T10:00:00Z' };
 
@@ -74,6 +74,41 @@ it('tells being out of reach from being refused, and never takes a stranger\u201
   await expect(backend.call('overview', {})).rejects.toMatchObject({ code: 'changed', message: 'Look again.' });
   answer = () => json(500, { code: 'made up', message: 'x' });
   await expect(backend.call('overview', {})).rejects.toMatchObject({ code: 'unavailable' });
+});
+
+it('goes to the issuer and comes back to the page that it left', async () => {
+  const assign = vi.fn();
+  vi.stubGlobal('location', { hash: '#/runs', assign });
+  answer = () => json(200, { url: 'https://api.example/v1/auth/oidc/go/x', expires_in_s: 600 });
+  void new BrowserBackend().signInAtIssuer(false);
+  await vi.waitFor(() => expect(assign).toHaveBeenCalledWith('https://api.example/v1/auth/oidc/go/x'));
+  expect(seen).toMatchObject([{ url: '/v1/auth/oidc', body: '{"return_to":"#/runs","confirm":false}' }]);
+});
+
+it('confirms in another window, so that the page keeps what was typed', async () => {
+  const other = { location: { href: '' }, close: vi.fn() };
+  vi.stubGlobal('window', { open: () => other, close: vi.fn() });
+  answer = ({ url }) =>
+    url === '/v1/auth/refresh' ? session('new') : json(200, { url: 'https://api.example/go', expires_in_s: 600 });
+  const backend = new BrowserBackend();
+  const confirmed = backend.signInAtIssuer(true);
+  await vi.waitFor(() => expect(other.location.href).toBe('https://api.example/go'));
+  sayConfirmed();
+  expect(await confirmed).toEqual(ACCOUNT);
+
+  const given = backend.signInAtIssuer(true);
+  await vi.waitFor(() => expect(seen.filter(({ url }) => url === '/v1/auth/oidc')).toHaveLength(2));
+  await vi.waitFor(async () => {
+    await backend.stopWaiting();
+    await expect(Promise.race([given, Promise.resolve('still waiting')])).rejects.toMatchObject({ code: 'step_up' });
+  });
+  expect(other.close).toHaveBeenCalled();
+});
+
+it('says so when the browser opens no window', async () => {
+  vi.stubGlobal('window', { open: () => null });
+  await expect(new BrowserBackend().signInAtIssuer(true)).rejects.toThrow(/Allow windows/);
+  expect(seen).toHaveLength(0);
 });
 
 it('opens web addresses alone', async () => {

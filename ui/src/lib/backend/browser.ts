@@ -1,15 +1,19 @@
-import type { Account, Session } from './bindings';
+import type { Account, Session, SignInBegun } from './bindings';
 import { type Answer, type AnswerOf, type Args, type Backend, CallError, type CallName, toCallError } from './backend';
 import { type Request, requestOf } from './request';
 
 const AS_OF_HEADER = 'aikit-as-of';
 const TIMEOUT_MS = 30_000;
+/** The page that a window comes back to after a confirmation, and where it says so to the page that waits. */
+const CONFIRMED = '#/confirmed';
+const CONFIRMATIONS = 'aikit-confirmations';
 
 /** Talks to the Referral API that served the page. Invariant: the access token lives in this object and nowhere else. */
 export class BrowserBackend implements Backend {
   readonly host = 'browser';
   #accessToken: string | null = null;
   #refreshing: Promise<Account | null> | null = null;
+  #stop: (() => void) | null = null;
 
   async call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>> {
     const request = requestOf(name, args);
@@ -37,6 +41,39 @@ export class BrowserBackend implements Backend {
     return this.#start('/v1/demo/sessions', { person, keep: 'cookie' });
   }
 
+  async signInAtIssuer(confirm: boolean): Promise<Account> {
+    // At once, while the click still counts: later it would be taken for a pop-up.
+    const other = confirm ? window.open('about:blank', '_blank', 'popup,width=520,height=720') : null;
+    if (confirm && other === null) {
+      throw new CallError('unavailable', 'The browser did not open a window for this. Allow windows for this site and try again.');
+    }
+    try {
+      const begin = { return_to: confirm ? CONFIRMED : location.hash, confirm };
+      const request: Request = { method: 'POST', url: '/v1/auth/oidc', body: JSON.stringify(begin) };
+      let response = await this.#send(request);
+      if (response.status === 401 && (await this.resume()) !== null) response = await this.#send(request);
+      const { url } = (await read(response)) as SignInBegun;
+      if (other === null) {
+        location.assign(url);
+        return await new Promise<never>(() => undefined);
+      }
+      other.location.href = url;
+      await this.#confirmed();
+    } catch (error) {
+      other?.close();
+      throw error;
+    }
+    // The confirmation has put a new session in the place of the old one.
+    const account = await this.resume();
+    if (account === null) throw new CallError('signed_out', 'Your session has ended. Sign in again.');
+    return account;
+  }
+
+  stopWaiting(): Promise<void> {
+    this.#stop?.();
+    return Promise.resolve();
+  }
+
   async signOut(): Promise<void> {
     try {
       const end: Request = { method: 'POST', url: '/v1/auth/end', body: '{}' };
@@ -61,6 +98,21 @@ export class BrowserBackend implements Backend {
 
   banner(): Promise<string | null> {
     return Promise.resolve(null);
+  }
+
+  /** Answers when the window that was opened says that it is back. */
+  async #confirmed(): Promise<void> {
+    this.#stop?.();
+    const channel = new BroadcastChannel(CONFIRMATIONS);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        channel.onmessage = () => resolve();
+        this.#stop = () => reject(new CallError('step_up', 'This was not confirmed.'));
+      });
+    } finally {
+      this.#stop = null;
+      channel.close();
+    }
   }
 
   async #refresh(): Promise<Account | null> {
@@ -120,4 +172,12 @@ function inTurn<T>(renew: () => Promise<T>): Promise<T> {
   // Absent on an insecure origin.
   const locks = navigator.locks as LockManager | undefined;
   return locks === undefined ? renew() : locks.request('aikit-refresh', renew);
+}
+
+/** Called by the window that has come back: tells the page that waits, and closes. */
+export function sayConfirmed(): void {
+  const channel = new BroadcastChannel(CONFIRMATIONS);
+  channel.postMessage('confirmed');
+  channel.close();
+  window.close();
 }

@@ -23,6 +23,14 @@ export class DesktopBackend implements Backend {
     return native('sign_in_demo', { person });
   }
 
+  signInAtIssuer(confirm: boolean): Promise<Account> {
+    return native('sign_in_at_issuer', { confirm });
+  }
+
+  async stopWaiting(): Promise<void> {
+    await native('stop_waiting', {});
+  }
+
   async signOut(): Promise<void> {
     await native('sign_out', {});
   }

@@ -3,6 +3,7 @@ import { BrowserBackend } from './browser';
 
 export * from './backend';
 export type * from './bindings';
+export { sayConfirmed } from './browser';
 
 /** The backend of the host that the page finds itself in. */
 export async function chooseBackend(): Promise<Backend> {

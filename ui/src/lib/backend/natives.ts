@@ -18,6 +18,12 @@ export type SignInDemo = {
  */
 person: string, };
 
+export type SignInAtIssuer = { 
+/**
+ * The person who is signed in proves it once more.
+ */
+confirm: boolean, };
+
 export type OpenUrl = { 
 /**
  * A whole address.
@@ -42,6 +48,10 @@ export type Natives = {
   sign_in: { args: SignIn; answer: Account };
   /** Sign in as one of the demo's people. */
   sign_in_demo: { args: SignInDemo; answer: Account };
+  /** Sign in at the issuer, in the person's browser; answers when the person is back. */
+  sign_in_at_issuer: { args: SignInAtIssuer; answer: Account };
+  /** Give up waiting for the browser. */
+  stop_waiting: { args: Record<string, never>; answer: null };
   /** Sign out, and delete what was saved for the account. */
   sign_out: { args: Record<string, never>; answer: null };
   /** Show an address in the browser. */

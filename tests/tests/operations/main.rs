@@ -1,0 +1,10 @@
+//! What the product does by itself, and what an operator does with it, against the real processes.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "What fails here fails the test.")]
+
+mod mail;
+mod month;
+mod operating;
+mod receiver;
+mod stage;
+mod webhooks;
