@@ -7,8 +7,8 @@ use anyhow::{Context as _, anyhow, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, ValueEnum};
 use commission::{
-    Comparison, Difference, Fact, Line, LineStatus, Side, StatementDiff, Summary, Tier, Totals,
-    format_minor, parse_time,
+    Comparison, Difference, Fact, Line, LineStatus, Side, StatementDiff, Summary, Tier, Totals, format_minor,
+    parse_time,
 };
 
 use super::{BUFFER, is_broken_pipe, page, read_journal, read_terms_or_default, sheet, source_name};
