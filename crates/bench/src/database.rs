@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use commission::{Fact, FactBody, Interval, parse_fact};
-use rusqlite::{CachedStatement, Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 use sqlite::{Profile, Sqlite};
 
 use crate::drafting::FINANCE;
@@ -28,11 +28,9 @@ pub(crate) fn write(path: &Path, journal: &Path) -> anyhow::Result<()> {
     transaction.execute_batch(&format!(
         "INSERT INTO person (id, email, role, added_ms) VALUES ('{FINANCE}', 'finance@aikit.example', 'finance', 0);"
     ))?;
-    for line in BufReader::new(File::open(journal)?).lines() {
-        let line = line?;
-        let fact = parse_fact(&line)?.context("a blank line")?;
-        store(&transaction, &fact, &line)?;
-    }
+    // A first invoice may stand before the start of its subscription, in the same second.
+    each(journal, |fact, _| keep_subject(&transaction, fact))?;
+    each(journal, |fact, line| keep_fact(&transaction, fact, line))?;
     transaction.execute_batch(&format!(
         "INSERT INTO terms_acceptance (partner, version, at_ms) SELECT code, '{}', 0 FROM partner;
          INSERT INTO seed_partners SELECT code, 'active' FROM partner;
@@ -55,44 +53,69 @@ pub(crate) fn index_copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A fact, and the rows that the product keeps of what it is about.
-fn store(into: &Transaction, fact: &Fact, line: &str) -> anyhow::Result<()> {
-    let sql = |text: &str| -> rusqlite::Result<CachedStatement<'_>> { into.prepare_cached(text) };
+fn each(journal: &Path, mut take: impl FnMut(&Fact, &str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    for line in BufReader::new(File::open(journal)?).lines() {
+        let line = line?;
+        take(&parse_fact(&line)?.context("a blank line")?, &line)?;
+    }
+    Ok(())
+}
+
+/// The row of a partner, a referral or a subscription that a fact brings.
+fn keep_subject(into: &Transaction, fact: &Fact) -> anyhow::Result<()> {
     let at_ms = fact.at.timestamp_millis();
+    match &fact.body {
+        FactBody::PartnerJoined { partner, name, website, .. } => into
+            .prepare_cached(
+                "INSERT INTO partner (code, name, email, website, country, joined_ms, account, transfers)
+                 VALUES (?1, ?2, ?1 || '@agency.example', ?3, 'US', ?4, 'acct_' || ?1, 'active')",
+            )?
+            .execute(params![partner, name, website, at_ms])?,
+        FactBody::ReferralCreated { referral, partner, .. } => into
+            .prepare_cached(
+                "INSERT INTO referral (id, partner, email, signed_up_ms, rule)
+                 VALUES (?1, ?2, ?1 || '@client.example', ?3, 'cookie')",
+            )?
+            .execute(params![referral, partner, at_ms])?,
+        FactBody::SubscriptionStarted { subscription, referral, interval, amount_minor } => into
+            .prepare_cached("INSERT INTO subscription (id, referral, interval, amount_minor) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![subscription, referral, word(*interval), amount_minor])?,
+        _ => 0,
+    };
+    Ok(())
+}
+
+fn word(interval: Interval) -> &'static str {
+    match interval {
+        Interval::Month => "month",
+        Interval::Year => "year",
+    }
+}
+
+/// The fact itself, under the partner or the referral that it leads to.
+fn keep_fact(into: &Transaction, fact: &Fact, line: &str) -> anyhow::Result<()> {
+    let found = |sql: &str, id: &str| -> rusqlite::Result<Option<String>> {
+        into.prepare_cached(sql)?.query_row([id], |row| row.get(0))
+    };
+    let of_subscription = |id: &str| found("SELECT referral FROM subscription WHERE id = ?1", id);
     let (partner, referral) = match &fact.body {
-        FactBody::PartnerJoined { partner, name, website, .. } => {
-            sql("INSERT INTO partner (code, name, email, website, country, joined_ms, account, transfers)
-                 VALUES (?1, ?2, ?1 || '@agency.example', ?3, 'US', ?4, 'acct_' || ?1, 'active')")?
-            .execute(params![partner, name, website, at_ms])?;
-            (Some(partner.clone()), None)
-        }
-        FactBody::ReferralCreated { referral, partner, .. } => {
-            sql("INSERT INTO referral (id, partner, email, signed_up_ms, rule) VALUES (?1, ?2, ?1 || '@client.example', ?3, 'cookie')")?
-                .execute(params![referral, partner, at_ms])?;
-            (None, Some(referral.clone()))
-        }
-        FactBody::SubscriptionStarted { subscription, referral, interval, amount_minor } => {
-            let interval = if *interval == Interval::Year { "year" } else { "month" };
-            sql("INSERT INTO subscription (id, referral, interval, amount_minor) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![subscription, referral, interval, amount_minor])?;
+        FactBody::PartnerJoined { partner, .. } => (Some(partner.clone()), None),
+        FactBody::ReferralCreated { referral, .. } | FactBody::SubscriptionStarted { referral, .. } => {
             (None, Some(referral.clone()))
         }
         FactBody::InvoicePaid { subscription, invoice, .. } => {
-            let referral: String =
-                sql("SELECT referral FROM subscription WHERE id = ?1")?.query_row([subscription], |row| row.get(0))?;
-            sql("INSERT INTO invoice (id, referral) VALUES (?1, ?2)")?.execute(params![invoice, referral])?;
-            (None, Some(referral))
+            let referral = of_subscription(subscription)?;
+            into.prepare_cached("INSERT INTO invoice (id, referral) VALUES (?1, ?2)")?
+                .execute(params![invoice, referral])?;
+            (None, referral)
         }
-        FactBody::SubscriptionCanceled { subscription } => (
-            None,
-            Some(sql("SELECT referral FROM subscription WHERE id = ?1")?.query_row([subscription], |row| row.get(0))?),
-        ),
+        FactBody::SubscriptionCanceled { subscription } => (None, of_subscription(subscription)?),
         FactBody::InvoiceRefunded { invoice, .. } => {
-            (None, Some(sql("SELECT referral FROM invoice WHERE id = ?1")?.query_row([invoice], |row| row.get(0))?))
+            (None, found("SELECT referral FROM invoice WHERE id = ?1", invoice)?)
         }
         _ => (None, None),
     };
-    sql("INSERT INTO fact (id, partner, referral, body) VALUES (?1, ?2, ?3, ?4)")?
+    into.prepare_cached("INSERT INTO fact (id, partner, referral, body) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![fact.id, partner, referral, line])?;
     Ok(())
 }

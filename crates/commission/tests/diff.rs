@@ -15,7 +15,7 @@ use commission::{
     Because, CompareError, Comparison, Difference, Fact, Line, LineStatus, Side, StatementDiff, TermsBook, evaluate,
 };
 use proptest::prelude::*;
-use random::{as_of, book, day, journal};
+use random::{as_of, book, config, day, journal};
 
 fn side<'a>(facts: &'a [Fact], terms: &'a TermsBook, as_of: DateTime<Utc>) -> Side<'a> {
     Side { facts, terms, as_of }
@@ -123,7 +123,7 @@ fn pair() -> impl Strategy<Value = Pair> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn differences_foot_and_lead_from_the_lines_before_to_the_lines_after(pair in pair()) {

@@ -15,16 +15,7 @@ use commission::{
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use random::{as_of, book, fact, journal};
-
-/// How many cases each property is tried on; `PROPERTY_CASES` says another number. A failure prints its smallest journal,
-/// which then becomes a golden scenario; so nothing is persisted.
-const CASES: u32 = 500;
-
-fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPERTY_CASES").map_or(CASES, |text| text.parse().unwrap());
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
-}
+use random::{as_of, book, config, fact, journal};
 
 /// Lines that are blank, malformed, marked, or a fact that contradicts another.
 const ODD_LINES: [&str; 7] = [

@@ -4,6 +4,15 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use commission::{Fact, FactBody, Interval, Outcome, Terms, TermsBook, VolumeScope};
 use proptest::prelude::*;
 
+/// How many cases each property is tried on; `PROPERTY_CASES` says another number. A failure prints its smallest journal,
+/// which then becomes a golden scenario; so nothing is persisted.
+const CASES: u32 = 500;
+
+pub(crate) fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPERTY_CASES").map_or(CASES, |text| text.parse().unwrap());
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 pub(crate) fn day(number: u64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + Days::new(20_454 + number)
 }
