@@ -29,10 +29,6 @@ impl Http for Alone {
     fn send(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
         Box::pin(async move { Err(format!("{} is not called here", request.url)) })
     }
-
-    fn get(&self, url: Url, _: String) -> BoxFut<'_, Result<HttpResponse, String>> {
-        Box::pin(async move { Err(format!("{url} is not called here")) })
-    }
 }
 
 impl Mail for Alone {

@@ -220,6 +220,10 @@ pub(crate) mod tests {
             stripe_read_key: String::new(),
             webhook_secret_account: String::new(),
             webhook_secret_connect: String::new(),
+            oidc: None,
+            email_codes: true,
+            cors_origins: Vec::new(),
+            webhooks: Vec::new(),
         }
     }
 }

@@ -114,28 +114,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Journal(options) => journal::run(options).await,
         Command::Inbox { command } => inbox::run(command).await,
         Command::Audit { command } => audit::run(command).await,
-        Command::Key { command: Key::Issue { data, kind, label } } => {
-            let app = serve::offline_app(&data)?;
-            let kind = match kind {
-                KeyKind::Server => "server",
-                KeyKind::Executor => "executor",
-            };
-            let secret =
-                referral::issue_key(&app, &Actor::Operator, kind, &label).await.context("the key was not issued")?;
-            println!("{secret}");
-            Ok(())
-        }
-        Command::Staff { command: Staff::Add { data, email, role } } => {
-            let app = serve::offline_app(&data)?;
-            let role = match role {
-                StaffRole::Staff => Role::Staff,
-                StaffRole::Finance => Role::Finance,
-                StaffRole::Admin => Role::Admin,
-                StaffRole::Auditor => Role::Auditor,
-            };
-            referral::add_person(&app, &Actor::Operator, &email, role).await.context("nobody was added")?;
-            println!("{email} can sign in from {} on.", app.host.now().format("%-d %B %Y, %H:%M UTC"));
-            Ok(())
-        }
+        Command::Key { command } => people::key(command).await,
+        Command::Staff { command } => people::staff(command).await,
     }
 }

@@ -86,6 +86,7 @@ fn app(db: &Sqlite, around: &Arc<Around>) -> App {
     let config = Config {
         public_url: "https://partners.aikit.example/".parse().unwrap(),
         site: "https://aikit.example/".parse().unwrap(),
+        more_sites: Vec::new(),
         cookie_domain: None,
         cookie_http_only: true,
         terms: referral::default_terms().unwrap(),
@@ -96,6 +97,7 @@ fn app(db: &Sqlite, around: &Arc<Around>) -> App {
         demo: false,
         stripe_api: "http://127.0.0.1:9/".parse().unwrap(),
         stripe_connect_key: String::new(),
+        stripe_read_key: String::new(),
         webhook_secret_account: "whsec_account".into(),
         webhook_secret_connect: "whsec_connect".into(),
         oidc: None,

@@ -172,6 +172,7 @@ impl Api {
         let config = Config {
             public_url: Url::parse(HERE).unwrap(),
             site: Url::parse("https://aikit.example/").unwrap(),
+            more_sites: Vec::new(),
             cookie_domain: Some("aikit.example".into()),
             cookie_http_only: true,
             terms: referral::default_terms().unwrap(),
@@ -182,6 +183,7 @@ impl Api {
             demo: false,
             stripe_api: Url::parse("http://127.0.0.1:9/").unwrap(),
             stripe_connect_key: String::new(),
+            stripe_read_key: String::new(),
             webhook_secret_account: "whsec_account".into(),
             webhook_secret_connect: "whsec_connect".into(),
             email_codes: oidc.is_none(),
