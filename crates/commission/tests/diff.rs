@@ -322,7 +322,7 @@ const FLAGGED: &str = "2026-01-20 client r4 P $500 x1 domain=agency.example\n";
 /// lines of the first column are known on 1 May, those of the second on 1 June.
 #[test]
 fn the_nearest_facts_are_named() {
-    let table: [(&str, &str, &[&str]); 20] = [
+    let table: [(&str, &str, &[&str]); 22] = [
         // A payment, a refund, an adjustment: its own line.
         (
             "",
@@ -486,6 +486,27 @@ fn the_nearest_facts_are_named() {
                 "P changed volume_bonus:r5:r5-1: decided x1",
                 "P changed first_year:r6:r6-1: time_passed",
                 "P changed volume_bonus:r6:r6-1: time_passed",
+            ],
+        ),
+        // A dispute, not a refund of the same payment.
+        (
+            "",
+            "2026-05-10 dispute d1 r1-2 $500 id=x1\n2026-05-11 refund r1-2 $100 id=x2",
+            &["P changed first_year:r1:r1-2: decided x1", "P new reversal:first_year:r1:r1-2:x2: decided x2"],
+        ),
+        // A client that another agency gets, and with it the quarter is not reached any more.
+        (
+            "terms volume.referrals_needed = 3\n2026-01-02 client r0 Q $500 x1\n2026-01-20 client r4 P $500 x1\n",
+            "2026-05-05 paid i9 r3-s $500 id=x2\n2026-05-10 move r4 Q id=x1",
+            &[
+                "P gone first_year:r4:r4-1: decided x1",
+                "P gone volume_bonus:r1:r1-1: decided x1",
+                "P gone volume_bonus:r2:r2-1: decided x1",
+                "P gone volume_bonus:r4:r4-1: decided x1",
+                "P gone volume_bonus:r1:r1-2: decided x1",
+                "P gone volume_bonus:r2:r2-2: decided x1",
+                "P new first_year:r3:i9: happened x2",
+                "Q new first_year:r4:r4-1: decided x1",
             ],
         ),
     ];
