@@ -260,7 +260,8 @@ fn aspects(from: Option<&Line>, to: Option<&Line>) -> Vec<Aspect> {
     if figures(from) != figures(to) || sources(from) != sources(to) {
         aspects.push(Aspect::Amount);
     }
-    if from.status != to.status || from.reason != to.reason {
+    // A status without a reason follows from the time alone.
+    if from.reason != to.reason {
         let reasons = [from.reason, to.reason];
         let of_reason = [
             (Reason::Rejected, Aspect::Rejection),
@@ -322,10 +323,8 @@ impl<'a> Invoices<'a> {
                 FactBody::InvoiceRefunded { refund: Some(refund), .. } => (false, refund.as_str()),
                 _ => continue,
             };
-            if let Some(known) = first.get_mut(&key)
-                && known.is_none_or(|known| moment(fact) < moment(known))
-            {
-                *known = Some(fact);
+            if let Some(known) = first.get_mut(&key) {
+                *known = known.iter().copied().chain([fact]).min_by_key(|fact| moment(fact));
             }
         }
         Self(first)
@@ -356,9 +355,11 @@ struct Names<'a>(&'a [FactName]);
 impl fmt::Display for Names<'_> {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         for (index, fact) in self.0.iter().take(MOST_NAMED).enumerate() {
-            let is_last = index > 0 && index + 1 == self.0.len();
-            let between = if is_last { " and " } else { ", " };
-            let between = if index == 0 { "" } else { between };
+            let between = match index {
+                0 => "",
+                _ if index + 1 == self.0.len() => " and ",
+                _ => ", ",
+            };
             write!(out, "{between}the {} of {} (`{}`)", noun(&fact.fact_type), Day(fact.at), fact.id)?;
         }
         match self.0.len().saturating_sub(MOST_NAMED) {

@@ -280,15 +280,15 @@ impl<'a> Comparison<'a> {
         let (lines_digest_before, lines_digest_after) = (lines_digest(first), lines_digest(last));
         let opening_minor = vested_sum(partner, &stages[0].lines)?;
         let closing_minor = vested_sum(partner, &stages[stages.len() - 1].lines)?;
-        let side = |is_wanted: fn(i64) -> bool| {
-            let wanted = differences.iter().map(|d| d.vested_minor).filter(|minor| is_wanted(*minor));
-            fit(wanted.map(|minor| i128::from(minor).abs()).sum(), || format!("what changed for partner `{partner}`"))
+        let sum = |part: fn(i128) -> i128| {
+            let parts = differences.iter().map(|difference| part(difference.vested_minor.into()));
+            fit(parts.sum(), || format!("what changed for partner `{partner}`"))
         };
         Ok(StatementDiff {
             partner: partner.to_owned(),
             opening_minor,
-            earned_minor: side(|minor| minor > 0)?,
-            reversed_minor: side(|minor| minor < 0)?,
+            earned_minor: sum(|minor| minor.max(0))?,
+            reversed_minor: sum(|minor| (-minor).max(0))?,
             closing_minor,
             lines_digest_before,
             lines_digest_after,

@@ -147,7 +147,7 @@ impl<'a> Future<'a> {
     /// is overdue is not expected any more.
     fn schedule(&self, subscription: &Subscription, paid: &[&Invoice]) -> Option<Schedule> {
         let as_of = self.calendar.as_of;
-        let price = subscription.price_before(as_of).filter(|price| price.amount_minor > 0)?;
+        let price = subscription.price_before(as_of).filter(|price| price.amount_minor != 0)?;
         let (step, amount_minor) = (months_of(price.interval), price.amount_minor);
         let (Some(earliest), Some(latest)) = (paid.first(), paid.last()) else {
             let anchor = (subscription.started.0 + self.trial()).max(as_of);
@@ -160,9 +160,7 @@ impl<'a> Future<'a> {
         let (anchor, between) = if in_line { (earliest, between) } else { (latest, 0) };
         // A price that was changed since begins when what was paid is over.
         let mut first = between + subscription.price_at(latest_at).map_or(step, |price| months_of(price.interval));
-        if add_months(anchor, first)? < as_of {
-            first += whole_months(anchor, as_of).saturating_sub(first).div_ceil(step) * step;
-        }
+        first += whole_months(anchor, as_of).saturating_sub(first).div_ceil(step) * step;
         if add_months(anchor, first)? < as_of {
             first += step;
         }

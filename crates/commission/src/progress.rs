@@ -57,7 +57,7 @@ impl Account<'_> {
         for (index, referral) in self.referrals.iter().enumerate().filter(|(index, _)| self.standings[*index].eligible)
         {
             let (_, annual_minor) = client_status(referral, self.as_of);
-            if annual_minor > 0 {
+            if annual_minor != 0 {
                 let amount_minor = i64::try_from(annual_minor).map_err(|_| EvaluateError::TooLarge {
                     what: format!("the annual price of referral `{}`", referral.id),
                 })?;

@@ -211,14 +211,19 @@ fn the_earlier_side_comes_first() {
     assert!(matches!(refused, Some(CompareError::Backwards { .. })));
 }
 
-/// Reads a scenario of which the lines after `later` are not known to the earlier side.
+/// The differences between two scenarios, the earlier one as of another instant.
+fn compared(early: &str, late: &str, before: &str) -> Vec<StatementDiff> {
+    let [early, late] = [early, late].map(|text| scenario::parse(text).unwrap_or_else(|error| panic!("{error}")));
+    let before = side(&early.facts, &early.terms, scenario::time(before).unwrap());
+    let diffs = diffs(before, side(&late.facts, &late.terms, late.as_of));
+    diffs.iter().for_each(assert_foots);
+    diffs
+}
+
+/// What is said of a scenario of which the lines after `later` are not known to the earlier side.
 fn told(early: &str, later: &str, before: &str) -> Vec<String> {
-    let parse = |text: &str| scenario::parse(text).unwrap_or_else(|error| panic!("{error}"));
-    let (first, both) = (parse(early), parse(&format!("{early}{later}")));
-    let before = side(&both.facts[..first.facts.len()], &first.terms, scenario::time(before).unwrap());
     let mut told = Vec::new();
-    for diff in diffs(before, side(&both.facts, &both.terms, both.as_of)) {
-        assert_foots(&diff);
+    for diff in compared(early, &format!("{early}{later}"), before) {
         told.extend(diff.differences.iter().map(|d| format!("{} {} {}", diff.partner, d.change.as_str(), d.why)));
     }
     told
@@ -308,6 +313,296 @@ fn each_difference_says_what_led_to_it() {
     for (later, expected) in table {
         assert_eq!(told(KNOWN, later, "2026-05-01"), expected, "{later}");
     }
+}
+
+/// As [`KNOWN`], with a client that is looked at because it has the website of its agency.
+const FLAGGED: &str = "2026-01-20 client r4 P $500 x1 domain=agency.example\n";
+
+/// For each difference the line and the facts that are named, where others might be taken for them. `KNOWN` and the
+/// lines of the first column are known on 1 May, those of the second on 1 June.
+#[test]
+fn the_nearest_facts_are_named() {
+    let table: [(&str, &str, &[&str]); 22] = [
+        // A payment, a refund, an adjustment: its own line.
+        (
+            "",
+            "2026-05-05 paid i8 r1-s $500 id=x1\n2026-05-06 paid i9 r2-s $500 id=x2",
+            &["P new first_year:r1:i8: happened x1", "P new first_year:r2:i9: happened x2"],
+        ),
+        (
+            "",
+            "2026-05-10 refund r1-1 $100 id=x1\n2026-05-11 refund r1-1 $150 id=x2",
+            &["P new reversal:first_year:r1:r1-1:x1: decided x1", "P new reversal:first_year:r1:r1-1:x2: decided x2"],
+        ),
+        (
+            "",
+            "2026-05-10 adjust P $5 a id=x1\n2026-05-11 adjust P $6 b id=x2",
+            &["P new adjustment:x1: decided x1", "P new adjustment:x2: decided x2"],
+        ),
+        // A refund that failed, or a bank's decision, is about the invoice that was named before.
+        (
+            "2026-04-10 refund r1-1 $250 refund=re1\n2026-04-11 refund r1-2 $250 refund=re2\n",
+            "2026-05-10 refund_failed re1 id=x1\n2026-05-11 paid i8 r1-s $500 id=x2",
+            &["P gone reversal:first_year:r1:r1-1:f0014: decided x1", "P new first_year:r1:i8: happened x2"],
+        ),
+        (
+            "2026-04-10 dispute d1 r1-2 $500\n",
+            "2026-05-10 won d1 id=x1\n2026-05-11 paid i8 r1-s $500 id=x2",
+            &["P changed first_year:r1:r1-2: decided x1", "P new first_year:r1:i8: happened x2"],
+        ),
+        (
+            "2026-04-12 dispute d1 r2-2 $500\n2026-04-10 dispute d1 r1-2 $500\n",
+            "2026-05-10 won d1 id=x1\n2026-05-11 paid i8 r1-s $500 id=x2",
+            &["P changed first_year:r1:r1-2: decided x1", "P new first_year:r1:i8: happened x2"],
+        ),
+        (
+            "2026-04-10 dispute d1 r1-2 $500\n",
+            "2026-05-10 lost d1 id=x1\n2026-05-11 paid i8 r1-s $500 id=x2",
+            &[
+                "P changed first_year:r1:r1-2: decided x1",
+                "P new reversal:first_year:r1:r1-2:x1: decided x1",
+                "P new first_year:r1:i8: happened x2",
+            ],
+        ),
+        // A correction, not what else the client did.
+        (
+            "",
+            "2026-05-05 paid i9 r3-s $500 id=x2\n2026-05-10 move r3 Q id=x1",
+            &[
+                "P gone first_year:r3:r3-1: decided x1",
+                "Q new first_year:r3:r3-1: decided x1",
+                "Q new first_year:r3:i9: happened x2",
+            ],
+        ),
+        (
+            "",
+            "2026-05-10 reject r1 id=x1\n2026-05-11 paid i8 r1-s $500 id=x2",
+            &[
+                "P changed first_year:r1:r1-1: decided x1",
+                "P changed first_year:r1:r1-2: decided x1",
+                "P new first_year:r1:i8: happened x2",
+            ],
+        ),
+        (
+            FLAGGED,
+            "2026-05-10 clear r4 id=x1\n2026-05-11 paid i8 r4-s $500 id=x2",
+            &["P changed first_year:r4:r4-1: decided x1", "P new first_year:r4:i8: happened x2"],
+        ),
+        // A quarter that is reached by a correction, not by a payment.
+        (
+            "terms volume.referrals_needed = 3\n2026-01-20 client r4 P $500 x1 domain=agency.example\n",
+            "2026-05-05 paid i9 r3-s $500 id=x2\n2026-05-10 clear r4 id=x1",
+            &[
+                "P changed first_year:r4:r4-1: decided x1",
+                "P new volume_bonus:r1:r1-1: decided x1",
+                "P new volume_bonus:r2:r2-1: decided x1",
+                "P new volume_bonus:r4:r4-1: decided x1",
+                "P new volume_bonus:r1:r1-2: decided x1",
+                "P new volume_bonus:r2:r2-2: decided x1",
+                "P new first_year:r3:i9: happened x2",
+            ],
+        ),
+        (
+            "terms volume.referrals_needed = 3\n2026-01-20 client r4 Q $500 x1\n",
+            "2026-05-05 paid i9 r3-s $500 id=x2\n2026-05-10 move r4 P id=x1",
+            &[
+                "P new first_year:r4:r4-1: decided x1",
+                "P new volume_bonus:r1:r1-1: decided x1",
+                "P new volume_bonus:r2:r2-1: decided x1",
+                "P new volume_bonus:r4:r4-1: decided x1",
+                "P new volume_bonus:r1:r1-2: decided x1",
+                "P new volume_bonus:r2:r2-2: decided x1",
+                "P new first_year:r3:i9: happened x2",
+                "Q gone first_year:r4:r4-1: decided x1",
+            ],
+        ),
+        // A client that left, or did not after all.
+        (
+            "",
+            "2026-05-10 cancel r3-s id=x1\n2026-05-11 change r3-s month $600 id=x2",
+            &["P changed first_year:r3:r3-1: happened x1"],
+        ),
+        (
+            "2026-04-20 cancel r3-s\n",
+            "2026-02-07 paid i9 r3-s $500 id=x1\n2026-04-21 clear r3 id=x2",
+            &["P new first_year:r3:i9: arrived_late x1", "P changed first_year:r3:r3-1: arrived_late x1"],
+        ),
+        (
+            "2026-04-20 cancel r3-s\n",
+            "2026-04-10 start r3-t r3 month $500 id=x1\n2026-04-21 clear r3 id=x2",
+            &["P changed first_year:r3:r3-1: arrived_late x1"],
+        ),
+        // A streak that ends earlier makes the next one vest later.
+        (
+            TWO_SUBSCRIPTIONS,
+            "2026-03-15 cancel r4-s id=x1\n2026-03-16 clear r4 id=x2",
+            &["P changed first_year:r4:i2: arrived_late x1 time_passed"],
+        ),
+        // A subscription that somebody else started before.
+        (
+            "",
+            "2026-01-03 refer r4 Q id=x1\n2026-01-04 start r1-s r4 month $500 id=x2\n2026-03-03 adjust Q $5 z id=x3",
+            &[
+                "P gone first_year:r1:r1-1: arrived_late x1 x2",
+                "P gone first_year:r1:r1-2: arrived_late x1 x2",
+                "Q new first_year:r4:r1-1: arrived_late x2",
+                "Q new first_year:r4:r1-2: arrived_late x2",
+                "Q new adjustment:x3: arrived_late x3",
+            ],
+        ),
+        // An agency's joining, not its standing or its payouts.
+        (
+            "2026-02-01 client r4 R $500 x1\n",
+            "2026-01-01 join R id=x1\n2026-01-01 join S id=x2\n2026-02-02 suspend R id=x3\n2026-02-03 payout p1 R $5 id=x4\n2026-02-04 reinstate R id=x5",
+            &["R new first_year:r4:r4-1: arrived_late x1"],
+        ),
+        // A quarter that is reached by a payment, not by another one of the same client.
+        (
+            "terms volume.referrals_needed = 3\n",
+            "2026-03-20 refer r5 P id=x1\n2026-03-20 start r5-s r5 month $500 id=x2\n2026-03-20 paid i5 r5-s $500 id=x3\n2026-04-01 paid i6 r5-s $500 id=x4\n2026-02-20 change r2-s month $600 id=x5",
+            &[
+                "P new first_year:r5:i5: arrived_late x3 time_passed",
+                "P new volume_bonus:r1:r1-1: arrived_late x3",
+                "P new volume_bonus:r1:r1-2: arrived_late x3",
+                "P new volume_bonus:r2:r2-1: arrived_late x3",
+                "P new volume_bonus:r2:r2-2: arrived_late x3",
+                "P new volume_bonus:r5:i5: arrived_late x3 time_passed",
+                "P new first_year:r5:i6: arrived_late x4 time_passed",
+                "P new volume_bonus:r5:i6: arrived_late x4 time_passed",
+            ],
+        ),
+        // A quarter that was reached before, and a bonus that vests at the same time.
+        (
+            "terms volume.referrals_needed = 4\n2026-01-20 client r4 P $500 x1 domain=agency.example\n2026-03-05 client r5 P $500 x1\n2026-03-25 client r6 P $500 x1\n",
+            "2026-05-10 clear r4 id=x1",
+            &[
+                "P changed first_year:r4:r4-1: decided x1",
+                "P changed first_year:r5:r5-1: time_passed",
+                "P changed volume_bonus:r1:r1-1: decided x1",
+                "P changed volume_bonus:r1:r1-2: decided x1",
+                "P changed volume_bonus:r2:r2-1: decided x1",
+                "P changed volume_bonus:r2:r2-2: decided x1",
+                "P new volume_bonus:r4:r4-1: decided x1",
+                "P changed volume_bonus:r5:r5-1: decided x1",
+                "P changed first_year:r6:r6-1: time_passed",
+                "P changed volume_bonus:r6:r6-1: time_passed",
+            ],
+        ),
+        // A dispute, not a refund of the same payment.
+        (
+            "",
+            "2026-05-10 dispute d1 r1-2 $500 id=x1\n2026-05-11 refund r1-2 $100 id=x2",
+            &["P changed first_year:r1:r1-2: decided x1", "P new reversal:first_year:r1:r1-2:x2: decided x2"],
+        ),
+        // A client that another agency gets, and with it the quarter is not reached any more.
+        (
+            "terms volume.referrals_needed = 3\n2026-01-02 client r0 Q $500 x1\n2026-01-20 client r4 P $500 x1\n",
+            "2026-05-05 paid i9 r3-s $500 id=x2\n2026-05-10 move r4 Q id=x1",
+            &[
+                "P gone first_year:r4:r4-1: decided x1",
+                "P gone volume_bonus:r1:r1-1: decided x1",
+                "P gone volume_bonus:r2:r2-1: decided x1",
+                "P gone volume_bonus:r4:r4-1: decided x1",
+                "P gone volume_bonus:r1:r1-2: decided x1",
+                "P gone volume_bonus:r2:r2-2: decided x1",
+                "P new first_year:r3:i9: happened x2",
+                "Q new first_year:r4:r4-1: decided x1",
+            ],
+        ),
+    ];
+    for (early, later, expected) in table {
+        let known = format!("{KNOWN}{early}");
+        assert_eq!(named(&known, &format!("{known}{later}")), expected, "{early}{later}");
+    }
+}
+
+/// The sentences about facts that arrived late, are gone, or came in place of others. `KNOWN` and the lines of the first
+/// column are in the earlier journal, `KNOWN` and those of the second in the later one.
+#[test]
+fn facts_that_came_and_went_are_told_apart() {
+    let left = "2026-04-20 cancel r3-s id=y\n";
+    let start = format!("{left}2026-04-10 start r3-t r3 month $500 id=x1\n");
+    let change = |day: u32| format!("2026-04-{day} change r3-t month $500 id=x{}\n", day - 9);
+    let [one, two, three] = [11, 12, 13].map(change);
+    let paid = |amount: &str, id: &str| format!("2026-03-05 paid i9 r1-s {amount} id={id}\n");
+    let table = [
+        (
+            left.into(),
+            start.clone(),
+            "The subscription's start of 10 Apr 2026 (`x1`) arrived late: first-year commission on invoice r3-1 of client r3 (7 Apr 2026) is $100.00 as before, and pending instead of forfeited.",
+        ),
+        (
+            left.into(),
+            format!("{start}{one}"),
+            "The subscription's start of 10 Apr 2026 (`x1`) and the subscription's change of 11 Apr 2026 (`x2`) arrived late: first-year commission on invoice r3-1 of client r3 (7 Apr 2026) is $100.00 as before, and pending instead of forfeited.",
+        ),
+        (
+            left.into(),
+            format!("{start}{one}{two}"),
+            "The subscription's start of 10 Apr 2026 (`x1`), the subscription's change of 11 Apr 2026 (`x2`) and the subscription's change of 12 Apr 2026 (`x3`) arrived late: first-year commission on invoice r3-1 of client r3 (7 Apr 2026) is $100.00 as before, and pending instead of forfeited.",
+        ),
+        (
+            left.into(),
+            format!("{start}{one}{two}{three}"),
+            "The subscription's start of 10 Apr 2026 (`x1`), the subscription's change of 11 Apr 2026 (`x2`), the subscription's change of 12 Apr 2026 (`x3`) and 1 more arrived late: first-year commission on invoice r3-1 of client r3 (7 Apr 2026) is $100.00 as before, and pending instead of forfeited.",
+        ),
+        (
+            start.clone(),
+            left.into(),
+            "The subscription's start of 10 Apr 2026 (`x1`) is no longer in the journal: first-year commission on invoice r3-1 of client r3 (7 Apr 2026) is $100.00 as before, and forfeited instead of pending.",
+        ),
+        (
+            format!("{start}{one}"),
+            left.into(),
+            "The subscription's start of 10 Apr 2026 (`x1`) and the subscription's change of 11 Apr 2026 (`x2`) are no longer in the journal: first-year commission on invoice r3-1 of client r3 (7 Apr 2026) is $100.00 as before, and forfeited instead of pending.",
+        ),
+        (
+            paid("$500", "x1"),
+            paid("$600", "x2"),
+            "The payment of 5 Mar 2026 (`x2`) arrived late, in place of the payment of 5 Mar 2026 (`x1`): first-year commission on invoice i9 of client r1 (5 Mar 2026) is $120.00 instead of $100.00.",
+        ),
+        (
+            paid("$500", "x1"),
+            paid("$500.01", "x2"),
+            "The payment of 5 Mar 2026 (`x2`) arrived late, in place of the payment of 5 Mar 2026 (`x1`): first-year commission on invoice i9 of client r1 (5 Mar 2026) is $100.00 as before; how it is reckoned changed.",
+        ),
+        (
+            TWO_SUBSCRIPTIONS.into(),
+            format!("{TWO_SUBSCRIPTIONS}2026-03-15 cancel r4-s id=x1\n"),
+            "The cancellation of 15 Mar 2026 (`x1`) arrived late, and time has passed: first-year commission on invoice i2 of client r4 (25 Mar 2026) is $100.00 as before; it vests on 24 May 2026 instead of 25 Mar 2026.",
+        ),
+    ];
+    for (early, late, expected) in table {
+        let diffs = compared(&format!("{KNOWN}{early}"), &format!("{KNOWN}{late}"), "2026-05-01");
+        let told: Vec<&str> = diffs.iter().flat_map(|diff| &diff.differences).map(|d| d.why.as_str()).collect();
+        assert!(told.contains(&expected), "expected {expected}, found {told:#?}");
+    }
+}
+
+/// A client without a subscription for some days would have had two streaks.
+const TWO_SUBSCRIPTIONS: &str = "2026-01-10 refer r4 P
+2026-01-10 start r4-s r4 month $500
+2026-01-10 paid i1 r4-s $500
+2026-03-20 start r4-t r4 month $500
+2026-03-25 paid i2 r4-t $500
+";
+
+/// The partner, the line, and its causes with the facts that are named.
+fn named(early: &str, late: &str) -> Vec<String> {
+    let mut named = Vec::new();
+    for diff in compared(early, late, "2026-05-01") {
+        for difference in &diff.differences {
+            let mut text =
+                format!("{} {} {}:", diff.partner, difference.change.as_str(), difference.line().unwrap().id);
+            for cause in &difference.causes {
+                let because = serde_json::to_value(&cause.because).unwrap();
+                text.extend([" ", because["type"].as_str().unwrap()]);
+                text.extend(cause.because.facts().iter().flat_map(|fact| [" ", &fact.id]));
+            }
+            named.push(text);
+        }
+    }
+    named
 }
 
 #[test]

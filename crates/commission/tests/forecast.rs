@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "What fails here fails the test.")]
 
+#[expect(dead_code, reason = "The journals here are of clients who pay month by month.")]
+mod random;
 #[expect(dead_code, reason = "The expectations here are about months.")]
 mod scenario;
 
@@ -358,7 +360,7 @@ fn assert_foots(forecast: &Forecast) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(random::config_of(40))]
 
     #[test]
     fn a_forecast_is_what_statements_say_of_its_journal(
@@ -498,6 +500,24 @@ proptest! {
     }
 }
 
+/// Of each ten, four want the one and six the other; whoever is furthest behind has the next.
+#[test]
+fn a_new_client_takes_the_plan_that_is_furthest_behind_its_share() {
+    let as_of = time("2026-01-01");
+    let assumptions = Assumptions {
+        new_clients_per_month: decimal("5"),
+        plans: vec!["month:1000:0.4".parse().unwrap(), "year:2000:0.6".parse().unwrap()],
+        months: 2,
+        ..Assumptions::default()
+    };
+    let chosen =
+        run(&journal(&[], as_of), as_of, &assumptions).journal.into_iter().filter_map(|fact| match fact.body {
+            FactBody::SubscriptionStarted { interval, .. } => Some(if interval == Interval::Month { 'm' } else { 'y' }),
+            _ => None,
+        });
+    assert_eq!(chosen.collect::<String>(), "ymymyymymy");
+}
+
 /// Of a hundred equal clients as many stay as the rate says, to within two.
 #[test]
 fn clients_leave_at_the_rate_that_is_assumed() {
@@ -567,7 +587,7 @@ fn impossible_assumptions_are_refused_by_field() {
         months: 24,
     };
     type Spoil = fn(&mut Assumptions);
-    let table: [(Spoil, &str); 20] = [
+    let table: [(Spoil, &str); 21] = [
         (|it| it.new_clients_per_month = decimal("-0.001"), "new_clients_per_month"),
         (|it| it.new_clients_per_month = decimal("200.001"), "new_clients_per_month"),
         (|it| it.new_clients_per_month = decimal("1.0005"), "new_clients_per_month"),
@@ -581,6 +601,7 @@ fn impossible_assumptions_are_refused_by_field() {
         (|it| it.plans[1].share = decimal("0.3000001"), "plans[1].share"),
         (|it| it.plans[1].share = decimal("-0.3"), "plans[1].share"),
         (|it| it.plans[0].share = Decimal::MAX, "plans[0].share"),
+        (|it| it.plans[1].share = Decimal::ZERO, "plans[1].share"),
         (|it| it.plans[0].amount_minor = 0, "plans[0].amount_minor"),
         (|it| it.plans[1].amount_minor = i64::MAX, "plans[1].amount_minor"),
         (|it| it.monthly_churn = decimal("1.000001"), "monthly_churn"),
@@ -592,13 +613,30 @@ fn impossible_assumptions_are_refused_by_field() {
     let as_of = time("2026-01-01");
     let facts = journal(&[], as_of);
     let book = TermsBook::default_book();
-    assert!(forecast(&facts, &book, as_of, "P", &good()).is_ok());
+    let extremes: [Spoil; 8] = [
+        |_| {},
+        |it| it.new_clients_per_month = decimal("200"),
+        |it| it.plans = vec![Plan { share: decimal("0.05"), ..it.plans[0].clone() }; 20],
+        |it| it.plans[0].amount_minor = 1,
+        |it| it.monthly_churn = Decimal::ONE,
+        |it| it.trial_days = 366,
+        |it| it.months = 1,
+        |it| it.months = 60,
+    ];
+    for change in extremes {
+        let mut assumptions = good();
+        change(&mut assumptions);
+        assert!(forecast(&facts, &book, as_of, "P", &assumptions).is_ok(), "{assumptions:?}");
+    }
     for (spoil, field) in table {
         let mut assumptions = good();
         spoil(&mut assumptions);
         let error = forecast(&facts, &book, as_of, "P", &assumptions).unwrap_err().to_string();
         assert!(error.starts_with(&format!("field `{field}` must ")), "{field}: {error}");
     }
+    let until =
+        |months| forecast(&facts, &book, time("9899-11-15"), "P", &Assumptions { months, ..Assumptions::default() });
+    assert!(until(1).is_ok() && until(2).is_err(), "no month ends after the year 9899");
     let error = |as_of, partner| forecast(&facts, &book, as_of, partner, &good()).unwrap_err().to_string();
     assert!(error(parse_time("9999-12-31T23:59:59Z").unwrap(), "P").starts_with("field `as_of` must "));
     assert_eq!(error(as_of, "Q"), "no partner `Q` joined before the forecast begins; check the code");
@@ -619,7 +657,7 @@ fn sums_that_do_not_fit_are_refused() {
     let one = with(commission::MAX_AMOUNT_MINOR, "0.1", 6).unwrap();
     assert!(one.totals.earned.total_minor > 2_000_000_000_000_000);
     assert_is_what_statements_say(&one);
-    let error = with(commission::MAX_AMOUNT_MINOR, "200", 60).unwrap_err().to_string();
+    let error = with(commission::MAX_AMOUNT_MINOR, "200", 10).unwrap_err().to_string();
     assert!(error.ends_with("is too large to compute; check the amounts of its facts"), "{error}");
 }
 

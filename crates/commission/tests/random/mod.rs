@@ -9,7 +9,12 @@ use proptest::prelude::*;
 const CASES: u32 = 500;
 
 pub(crate) fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPERTY_CASES").map_or(CASES, |text| text.parse().unwrap());
+    config_of(CASES)
+}
+
+/// The same for properties that take longer, with their own number of cases.
+pub(crate) fn config_of(cases: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPERTY_CASES").map_or(cases, |text| text.parse().unwrap());
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
