@@ -90,12 +90,12 @@ impl Draft<'_> {
     /// Writes the id of the line: what it is about, joined with colons.
     pub(crate) fn write_id(&self, id: &mut String) {
         match &self.source {
-            Source::Adjustment(adjustment) => push_parts(id, &["adjustment", adjustment.moment.1]),
+            Source::Adjustment(adjustment) => push_parts(id, &["adjustment", adjustment.id]),
             Source::Paid(Paid { case, invoice, taken: None, .. }) => {
                 push_parts(id, &[self.kind.as_str(), case.referral.id, invoice.id]);
             }
             Source::Paid(Paid { case, invoice, taken: Some(taken), .. }) => {
-                let parts = [self.kind.as_str(), taken.of.as_str(), case.referral.id, invoice.id, taken.step.moment.1];
+                let parts = [self.kind.as_str(), taken.of.as_str(), case.referral.id, invoice.id, taken.step.id];
                 push_parts(id, &parts);
             }
         }
@@ -233,14 +233,14 @@ fn volume_grant(case: &Case, invoice: &Invoice) -> Result<Option<Grant>, ()> {
 /// The position of the invoice that earns the high-value bonus.
 fn high_value_invoice(referral: &Referral, terms: &Terms) -> Option<usize> {
     referral.invoices.iter().position(|invoice| {
-        referral.subscriptions[invoice.subscription as usize].price_at(invoice.moment.0).is_some_and(|price| {
+        referral.subscriptions[invoice.subscription].price_at(invoice.moment.0).is_some_and(|price| {
             price.interval == Interval::Year && price.amount_minor >= terms.high_value.annual_minor_needed
         })
     })
 }
 
 fn high_value_grant(referral: &Referral, invoice: &Invoice, terms: &Terms) -> Option<Grant> {
-    let price = referral.subscriptions[invoice.subscription as usize].price_at(invoice.moment.0)?;
+    let price = referral.subscriptions[invoice.subscription].price_at(invoice.moment.0)?;
     Some(Grant {
         kind: LineKind::HighValueBonus,
         rule: "high_value_bonus",
@@ -323,7 +323,7 @@ fn fate(paid: &Paid, earned_at: DateTime<Utc>, as_of: DateTime<Utc>) -> Fate {
 
 /// The line of an adjustment, which vests at once.
 pub(crate) fn adjustment_draft<'a>(adjustment: &'a Adjustment<'a>, terms: &'a Terms) -> Draft<'a> {
-    let at = adjustment.moment.0;
+    let at = adjustment.at;
     Draft {
         source: Source::Adjustment(adjustment),
         kind: LineKind::Adjustment,

@@ -19,6 +19,7 @@ mod journal;
 mod links;
 mod pages;
 mod posting;
+mod rows;
 mod run_decide;
 mod run_draft;
 mod run_send;
