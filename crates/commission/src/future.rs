@@ -67,7 +67,7 @@ impl<'a> Future<'a> {
         let live = |referral: &Referral| referral.subscriptions.iter().any(|subscription| subscription.is_live(as_of));
         let going = account.referrals.iter().filter(|referral| live(referral));
         for (index, referral) in (0_u64..).zip(going) {
-            let of_referral = referral.subscriptions.iter().enumerate();
+            let of_referral = (0_u32..).zip(&referral.subscriptions);
             for (position, subscription) in of_referral.filter(|(_, subscription)| subscription.is_live(as_of)) {
                 let paid: Vec<_> =
                     referral.invoices.iter().filter(|invoice| invoice.subscription == position).collect();

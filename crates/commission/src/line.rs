@@ -233,14 +233,14 @@ fn volume_grant(case: &Case, invoice: &Invoice) -> Result<Option<Grant>, ()> {
 /// The position of the invoice that earns the high-value bonus.
 fn high_value_invoice(referral: &Referral, terms: &Terms) -> Option<usize> {
     referral.invoices.iter().position(|invoice| {
-        referral.subscriptions[invoice.subscription].price_at(invoice.moment.0).is_some_and(|price| {
+        referral.subscriptions[invoice.subscription as usize].price_at(invoice.moment.0).is_some_and(|price| {
             price.interval == Interval::Year && price.amount_minor >= terms.high_value.annual_minor_needed
         })
     })
 }
 
 fn high_value_grant(referral: &Referral, invoice: &Invoice, terms: &Terms) -> Option<Grant> {
-    let price = referral.subscriptions[invoice.subscription].price_at(invoice.moment.0)?;
+    let price = referral.subscriptions[invoice.subscription as usize].price_at(invoice.moment.0)?;
     Some(Grant {
         kind: LineKind::HighValueBonus,
         rule: "high_value_bonus",

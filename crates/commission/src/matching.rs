@@ -60,8 +60,16 @@ pub(crate) fn matched<'a, T: Lend<'a> + Texts>(facts: Rows<'_, T>, as_of: DateTi
     Matcher::of(facts, as_of, |_, _| {}).finish()
 }
 
-/// The referral of a subscription or an invoice, and the position in it.
-type Place = (usize, usize);
+/// The referral of a subscription or an invoice, and the position in it. No memory holds more of them than 32 bits count.
+type Place = (u32, u32);
+
+/// Where an invoice that counts is among all facts, and which subscription of its referral it is for.
+#[derive(Clone, Copy, Default)]
+struct Paid {
+    position: u32,
+    rank: u32,
+    subscription: u32,
+}
 
 /// What has been matched so far. `note` hears of every fact that leads to a partner, by its position.
 pub(crate) struct Matcher<'r, 'a, T, N> {
@@ -245,7 +253,8 @@ impl<'r, 'a, T: Lend<'a> + Texts, N: FnMut(u32, Lead)> Matcher<'r, 'a, T, N> {
                 continue;
             };
             let subscriptions = &mut self.referrals[index].subscriptions;
-            if !self.subscription_of.claim(subscription, (index, subscriptions.len())) {
+            let place = (narrow(index), narrow(subscriptions.len()));
+            if !self.subscription_of.claim(subscription, place) {
                 continue;
             }
             subscriptions.push(Subscription {
@@ -264,10 +273,10 @@ impl<'r, 'a, T: Lend<'a> + Texts, N: FnMut(u32, Lead)> Matcher<'r, 'a, T, N> {
                 self.miss(fact, Missing::Subscription, subscription, None);
                 continue;
             };
-            let subscription = &mut self.referrals[index].subscriptions[position];
+            let subscription = &mut self.referrals[index as usize].subscriptions[position as usize];
             if fact.moment() > subscription.started {
                 subscription.prices.push(Price { from: fact.row.at, interval, amount_minor });
-                (self.note)(fact.position, Lead::Referral(index));
+                (self.note)(fact.position, Lead::Referral(index as usize));
             }
         }
         for fact in sorted.each(Kind::Cancel) {
@@ -276,62 +285,65 @@ impl<'r, 'a, T: Lend<'a> + Texts, N: FnMut(u32, Lead)> Matcher<'r, 'a, T, N> {
                 self.miss(fact, Missing::Subscription, subscription, None);
                 continue;
             };
-            let subscription = &mut self.referrals[index].subscriptions[position];
+            let subscription = &mut self.referrals[index as usize].subscriptions[position as usize];
             if subscription.canceled.is_none() {
                 subscription.canceled = Some(fact.moment());
-                (self.note)(fact.position, Lead::Referral(index));
+                (self.note)(fact.position, Lead::Referral(index as usize));
             }
         }
     }
 
-    fn match_invoices(&mut self, sorted: &Sorted<'r>) {
+    fn match_invoices(&mut self, sorted: &Sorted) {
         let mut paid = Vec::with_capacity(sorted.each(Kind::Invoice).len());
-        let mut counts = vec![0_usize; self.referrals.len()];
+        let mut counts = vec![0_u32; self.referrals.len()];
         for fact in sorted.each(Kind::Invoice) {
             let FactBody::InvoicePaid { invoice, subscription, amount_minor, .. } = fact.row.body else { continue };
             let Some((index, position)) = self.subscription_of.get(subscription) else {
                 self.miss(fact, Missing::Subscription, subscription, None);
                 continue;
             };
-            if amount_minor != 0 && self.invoice_of.claim(invoice, (index, counts[index])) {
-                counts[index] += 1;
-                paid.push((index, position, fact));
-                (self.note)(fact.position, Lead::Referral(index));
+            if amount_minor != 0 && self.invoice_of.claim(invoice, (index, counts[index as usize])) {
+                counts[index as usize] += 1;
+                paid.push((index, Paid { position: fact.position, rank: fact.rank, subscription: position }));
+                (self.note)(fact.position, Lead::Referral(index as usize));
             }
         }
-        self.place_invoices(&paid, &counts);
+        self.place_invoices(paid, &counts);
     }
 
     /// Puts the invoices into their referrals, partner by partner, so that those that are read together lie together.
-    fn place_invoices(&mut self, paid: &[(usize, usize, Counting<'r>)], counts: &[usize]) {
+    fn place_invoices(&mut self, paid: Vec<(u32, Paid)>, counts: &[u32]) {
         let mut ends: Vec<usize> = Vec::with_capacity(counts.len());
         for count in counts {
-            ends.push(ends.last().copied().unwrap_or(0) + count);
+            ends.push(ends.last().copied().unwrap_or(0) + *count as usize);
         }
-        // Where the next invoice of each referral goes, and in the end where its invoices end.
-        let mut next: Vec<usize> = ends.iter().zip(counts).map(|(end, count)| end - count).collect();
-        let mut by_referral = vec![0_u32; paid.len()];
-        for ((index, ..), at) in paid.iter().zip(0_u32..) {
-            by_referral[next[*index]] = at;
-            next[*index] += 1;
+        // Where the next invoice of each referral goes.
+        let mut next: Vec<usize> = ends.iter().zip(counts).map(|(end, count)| end - *count as usize).collect();
+        let mut by_referral = vec![Paid::default(); paid.len()];
+        for (index, invoice) in paid {
+            let next = &mut next[index as usize];
+            by_referral[*next] = invoice;
+            *next += 1;
         }
         let mut by_owner: Vec<usize> = (0..self.referrals.len()).collect();
         by_owner.sort_by_key(|&index| self.referrals[index].owner);
         for index in by_owner {
-            let own = by_referral[ends[index] - counts[index]..ends[index]].iter();
-            let invoices = own.filter_map(|at| self.invoice(&paid[*at as usize])).collect();
+            let own = &by_referral[ends[index] - counts[index] as usize..ends[index]];
+            let mut invoices = Vec::with_capacity(own.len());
+            invoices.extend(own.iter().filter_map(|paid| self.invoice(paid)));
             self.referrals[index].invoices = invoices;
         }
     }
 
-    fn invoice(&self, (_, position, fact): &(usize, usize, Counting)) -> Option<Invoice<'a>> {
-        let FactBody::InvoicePaid { invoice, amount_minor, period_start, period_end, .. } = fact.row.body else {
+    fn invoice(&self, paid: &Paid) -> Option<Invoice<'a>> {
+        let row = &self.facts.rows[paid.position as usize];
+        let FactBody::InvoicePaid { invoice, amount_minor, period_start, period_end, .. } = row.body else {
             return None;
         };
         Some(Invoice {
             id: self.text(Space::Invoice, invoice),
-            moment: fact.moment(),
-            subscription: *position,
+            moment: (row.at, paid.rank),
+            subscription: paid.subscription,
             amount_minor,
             period_start,
             period_end,
@@ -348,7 +360,7 @@ impl<'r, 'a, T: Lend<'a> + Texts, N: FnMut(u32, Lead)> Matcher<'r, 'a, T, N> {
         for ((index, position), fact, amount_minor, dispute) in steps {
             let id = self.text(Space::Fact, fact.row.id);
             let step = Step { id, moment: fact.moment(), amount_minor, dispute };
-            self.referrals[index].invoices[position].steps.push(step);
+            self.referrals[index as usize].invoices[position as usize].steps.push(step);
         }
     }
 
@@ -363,7 +375,7 @@ impl<'r, 'a, T: Lend<'a> + Texts, N: FnMut(u32, Lead)> Matcher<'r, 'a, T, N> {
                 continue;
             };
             if refund.is_none_or(|refund| refund_of.claim(refund, place)) {
-                (self.note)(fact.position, Lead::Referral(place.0));
+                (self.note)(fact.position, Lead::Referral(place.0 as usize));
                 refunds.push((refund, (place, fact, amount_minor, false)));
             }
         }
@@ -372,7 +384,7 @@ impl<'r, 'a, T: Lend<'a> + Texts, N: FnMut(u32, Lead)> Matcher<'r, 'a, T, N> {
             match refund_of.get(refund) {
                 None => self.miss(fact, Missing::Refund, refund, None),
                 Some((index, _)) => {
-                    (self.note)(fact.position, Lead::Referral(index));
+                    (self.note)(fact.position, Lead::Referral(index as usize));
                     failed.claim(refund, ());
                 }
             }
@@ -391,7 +403,7 @@ impl<'r, 'a, T: Lend<'a> + Texts, N: FnMut(u32, Lead)> Matcher<'r, 'a, T, N> {
                 continue;
             };
             if dispute_of.claim(dispute, (place, amount_minor)) {
-                (self.note)(fact.position, Lead::Referral(place.0));
+                (self.note)(fact.position, Lead::Referral(place.0 as usize));
             }
         }
         for fact in sorted.each(Kind::Closing) {
@@ -403,14 +415,14 @@ impl<'r, 'a, T: Lend<'a> + Texts, N: FnMut(u32, Lead)> Matcher<'r, 'a, T, N> {
             if !closed.claim(dispute, ()) {
                 continue;
             }
-            (self.note)(fact.position, Lead::Referral(place.0));
+            (self.note)(fact.position, Lead::Referral(place.0 as usize));
             if outcome == Outcome::Lost {
                 steps.push((place, fact, amount_minor, true));
             }
         }
         for (opened, closed) in dispute_of.0.iter().zip(&closed.0) {
             if let (Some(((index, position), _)), None) = (opened, closed) {
-                self.referrals[*index].invoices[*position].disputed = true;
+                self.referrals[*index as usize].invoices[*position as usize].disputed = true;
             }
         }
     }
@@ -467,6 +479,11 @@ impl<'r, 'a, T: Lend<'a> + Texts, N: FnMut(u32, Lead)> Matcher<'r, 'a, T, N> {
         }
         Matched { partners, referrals, unmatched: astray }
     }
+}
+
+/// No memory holds more facts than 32 bits count.
+fn narrow(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
 }
 
 /// Money that went back: of which invoice, by which fact, how much, and whether a dispute was lost.

@@ -103,7 +103,7 @@ pub(crate) struct Invoice<'a> {
     pub(crate) id: &'a str,
     pub(crate) moment: Moment,
     /// The position of its subscription in the referral.
-    pub(crate) subscription: usize,
+    pub(crate) subscription: u32,
     pub(crate) amount_minor: i64,
     pub(crate) period_start: Option<DateTime<Utc>>,
     pub(crate) period_end: Option<DateTime<Utc>>,

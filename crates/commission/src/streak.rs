@@ -82,7 +82,7 @@ pub(crate) fn streaks(referral: &Referral) -> Streaks {
                 }
             }
             Event::Invoice(index) => {
-                let late = phases[referral.invoices[index].subscription] == Phase::Canceled;
+                let late = phases[referral.invoices[index].subscription as usize] == Phase::Canceled;
                 if !open && !late {
                     all.push(Streak { started_at: at, ended_at: None });
                     open = true;
