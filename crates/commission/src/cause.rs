@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Day;
+use crate::effects::Effect;
 use crate::fact::{Fact, FactBody};
 use crate::line::part;
-use crate::matching::Effect;
 use crate::model::moment;
 use crate::statement::{Line, LineKind, LineStatus, Reason};
 

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::calendar::Day;
 use crate::cause::{Because, Happenings, is_decision, only_vested};
 use crate::digest::{hash_drafts, line_hash, lines_digest_of};
+use crate::effects::Effect;
 use crate::evaluate::{Account, EvaluateError, Program};
 use crate::fact::{Fact, FactBody};
 use crate::line::Draft;
-use crate::matching::Effect;
 use crate::money::format_minor;
 use crate::statement::{Line, LineKind, LineStatus, Summary};
 use crate::terms::TermsBook;
@@ -209,6 +209,12 @@ impl<'a> Comparison<'a> {
             steps.push(Step::Time);
         }
         Ok(Self { programs, steps, late, meanwhile })
+    }
+
+    /// The later evaluation.
+    pub fn later(&self) -> &Program<'a> {
+        // There is one evaluation more than there are steps.
+        &self.programs[self.steps.len()]
     }
 
     /// Whoever has a statement on either side, by code.

@@ -55,6 +55,15 @@ pub(crate) fn company_domain(website: &str) -> Option<String> {
     registrable_domain(&website_host(website)?).filter(|domain| !is_free_mail(domain))
 }
 
+/// Whether the registrable domain of a bare domain is this one. Most that it is not end otherwise, which is seen without
+/// the list.
+pub(crate) fn is_of_company(domain: &str, company: &str) -> bool {
+    let bytes = domain.strip_suffix('.').unwrap_or(domain).as_bytes();
+    let end = bytes.len().checked_sub(company.len()).map(|start| &bytes[start..]);
+    end.is_some_and(|end| end.eq_ignore_ascii_case(company.as_bytes()))
+        && registrable_domain(domain).is_some_and(|own| own == company)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{company_domain, is_free_mail, registrable_domain, website_host};

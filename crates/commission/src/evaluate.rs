@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{draft_digest, set_digest_of};
+use crate::effects::{Effect, matched_with_effects};
 use crate::fact::Fact;
 use crate::journal::{FactError, Journal};
 use crate::line::{Case, Draft, adjustment_draft, drafts};
-use crate::matching::{Effect, matched, matched_unchecked, matched_with_effects};
+use crate::matching::{checked, matched, rows_of};
 use crate::model::{Matched, Partner, Referral};
+use crate::rows::Rows;
 use crate::statement::{LineStatus, ReferralState, Statement, Summary, Tier, Totals, Unmatched};
 use crate::streak::{Streaks, streaks};
 use crate::terms::{Terms, TermsBook};
@@ -89,17 +91,19 @@ pub struct Program<'a> {
 impl<'a> Program<'a> {
     /// Matches the facts before `as_of`; the work that grows with the whole journal.
     pub fn new(facts: &'a [Fact], terms: &'a TermsBook, as_of: DateTime<Utc>) -> Result<Self, EvaluateError> {
-        Ok(Self { matched: matched(facts, as_of)?, terms, as_of })
+        let (rows, texts) = checked(facts)?;
+        Ok(Self { matched: matched(Rows { rows: &rows, texts: &texts }, as_of), terms, as_of })
     }
 
     /// The same of a journal, whose facts need not be checked again.
     pub fn of_journal(journal: &'a Journal, terms: &'a TermsBook, as_of: DateTime<Utc>) -> Self {
-        Self::of_facts(journal.facts(), terms, as_of)
+        Self { matched: matched(Rows { rows: journal.rows(), texts: &journal.texts() }, as_of), terms, as_of }
     }
 
     /// The same of facts that are known to be possible and not to contradict each other.
     pub(crate) fn of_facts(facts: &'a [Fact], terms: &'a TermsBook, as_of: DateTime<Utc>) -> Self {
-        Self { matched: matched_unchecked(facts, as_of), terms, as_of }
+        let (rows, texts) = rows_of(facts);
+        Self { matched: matched(Rows { rows: &rows, texts: &texts }, as_of), terms, as_of }
     }
 
     /// The same as [`Self::new`], with the effects of the facts that are wanted.
@@ -246,7 +250,7 @@ impl<'a> Account<'a> {
             earned.push(kept.map(|draft| i128::from(draft.amount_minor)).sum());
         }
         let adjustments = self.partner.adjustments.iter().filter(|adjustment| adjustment.amount_minor != 0);
-        all.extend(adjustments.map(|adjustment| adjustment_draft(adjustment, self.book.in_force(adjustment.moment.0))));
+        all.extend(adjustments.map(|adjustment| adjustment_draft(adjustment, self.book.in_force(adjustment.at))));
         Ok((all, earned))
     }
 

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::assumptions::{Assumptions, refused};
 use crate::calendar::{Quarter, add_months};
+use crate::effects::facts_by_partner;
 use crate::evaluate::{Account, EvaluateError, Program};
 use crate::fact::Fact;
 use crate::future::{Calendar, Future};
 use crate::line::Draft;
-use crate::matching::facts_by_partner;
 use crate::money::monthly;
 use crate::statement::{ClientStatus, LineKind, LineStatus, Tier, Totals};
 use crate::terms::TermsBook;

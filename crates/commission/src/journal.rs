@@ -1,13 +1,16 @@
 //! Reading facts, strictly: an error names the line and the field, and nothing is computed from a journal that is
 //! partly unreadable (docs/rules.md §1).
 
+use std::borrow::Cow;
 use std::str::Utf8Error;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::fact::Fact;
-use crate::index::Index;
+use crate::fact::{Fact, Space};
+use crate::names::{Block, Texts as _};
+use crate::plain;
 use crate::raw_fact::RawFact;
+use crate::rows::{Builder, Conflict, Row};
 
 /// Why one fact cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,8 +40,16 @@ pub struct JournalError {
     pub message: String,
 }
 
+/// A fact has at most three texts of one kind, and each has a number of 32 bits.
+const MOST_FACTS: usize = 1 << 30;
+
 /// Reads one journal line; a blank one is `None`. Unknown fields are ignored and `null` means absent.
 pub fn parse_fact(json: &str) -> Result<Option<Fact>, FactError> {
+    Ok(parse_borrowed(json)?.map(|fact| fact.map(|_, text| text.as_ref().to_owned())))
+}
+
+/// The same without making a copy of the texts.
+fn parse_borrowed(json: &str) -> Result<Option<Fact<Cow<'_, str>>>, FactError> {
     let json = json.trim_ascii();
     if json.is_empty() {
         return Ok(None);
@@ -47,7 +58,10 @@ pub fn parse_fact(json: &str) -> Result<Option<Fact>, FactError> {
     if !json.starts_with('{') {
         return Err(FactError { field: None, message: "is not a JSON object".to_owned() });
     }
-    let raw: RawFact = serde_json::from_str(json).map_err(|error| json_error(json, &error))?;
+    let raw = match plain::read(json) {
+        Some(raw) => raw,
+        None => serde_json::from_str::<RawFact>(json).map_err(|error| json_error(json, &error))?,
+    };
     raw.into_fact().map(Some)
 }
 
@@ -64,19 +78,27 @@ pub fn read_journal(text: &str) -> Result<Vec<Fact>, JournalError> {
 }
 
 /// Facts that were all read and found possible, and of which no two have one id and different content. Evaluation need
-/// not look again.
+/// not look again. Each text is kept once, which is much smaller than a list of facts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Journal(Vec<Fact>);
+pub struct Journal {
+    rows: Vec<Row>,
+    texts: [Block; Space::COUNT],
+}
 
 impl Journal {
-    /// The facts in the order of their lines.
-    pub fn facts(&self) -> &[Fact] {
-        &self.0
+    /// The facts with texts of their own, in the order of their lines.
+    pub fn into_facts(self) -> Vec<Fact> {
+        let text = |space: Space, number: &u32| self.texts[space as usize].text(*number).to_owned();
+        self.rows.iter().map(|row| row.map(text)).collect()
     }
 
-    /// The facts, to be kept.
-    pub fn into_facts(self) -> Vec<Fact> {
-        self.0
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The texts behind the numbers of the rows, by their kind.
+    pub(crate) fn texts(&self) -> [&Block; Space::COUNT] {
+        self.texts.each_ref()
     }
 }
 
@@ -95,7 +117,7 @@ impl Journal {
 /// ```
 #[derive(Debug, Default)]
 pub struct JournalReader {
-    facts: Vec<Fact>,
+    facts: Builder<Block>,
     /// The numbers of blank lines, without which the line of each fact is known.
     blanks: Vec<usize>,
     lines: usize,
@@ -127,8 +149,12 @@ impl JournalReader {
             let message = format!("is not UTF-8 text (byte {} of the line)", error.valid_up_to() + 1);
             FactError { field: None, message }
         };
-        match std::str::from_utf8(line).map_err(not_text).and_then(parse_fact) {
-            Ok(Some(fact)) => self.facts.push(fact),
+        match std::str::from_utf8(line).map_err(not_text).and_then(parse_borrowed) {
+            Ok(Some(_)) if self.facts.rows.len() >= MOST_FACTS => {
+                let message = format!("is one too many: a journal has at most {MOST_FACTS} facts");
+                self.failure = Some(JournalError { line: self.lines, field: None, message });
+            }
+            Ok(Some(fact)) => self.facts.push(&fact),
             Ok(None) => self.blanks.push(self.lines),
             Err(error) => {
                 self.failure = Some(JournalError { line: self.lines, field: error.field, message: error.message });
@@ -142,10 +168,10 @@ impl JournalReader {
         if self.failure.is_some() {
             return;
         }
-        if self.facts.is_empty() {
+        if self.facts.rows.is_empty() {
             self.facts = later.facts;
         } else {
-            self.facts.extend(later.facts);
+            self.facts.append(&later.facts);
         }
         self.blanks.extend(later.blanks.iter().map(|line| line + self.lines));
         self.failure = later.failure.map(|error| JournalError { line: error.line + self.lines, ..error });
@@ -156,32 +182,20 @@ impl JournalReader {
     /// content.
     pub fn finish(self) -> Result<Journal, JournalError> {
         // Whatever conflicts here stands on an earlier line than the failure.
-        if let Some((first, second)) = conflicting_ids(&self.facts) {
-            return Err(JournalError {
-                line: self.line_of(second),
-                field: Some("id".to_owned()),
-                message: format!(
-                    "`{}` was used on line {} for a different fact",
-                    self.facts[second].id,
-                    self.line_of(first)
-                ),
-            });
+        let conflict =
+            self.facts.conflict.map(|Conflict { earlier, later }| (self.line_of(earlier), self.line_of(later), later));
+        let (rows, texts) = self.facts.finish();
+        if let Some((first, line, later)) = conflict {
+            let id = texts[Space::Fact as usize].text(rows[later].id);
+            let message = format!("`{id}` was used on line {first} for a different fact");
+            return Err(JournalError { line, field: Some("id".to_owned()), message });
         }
-        self.failure.map_or(Ok(Journal(self.facts)), Err)
+        self.failure.map_or(Ok(Journal { rows, texts }), Err)
     }
 
     fn line_of(&self, fact: usize) -> usize {
         self.blanks.iter().fold(fact + 1, |line, blank| if *blank <= line { line + 1 } else { line })
     }
-}
-
-/// The first fact whose id an earlier one has with other content, as (earlier, later) positions.
-pub(crate) fn conflicting_ids(facts: &[Fact]) -> Option<(usize, usize)> {
-    let mut index = Index::with_capacity(facts.len());
-    facts.iter().zip(0u32..).find_map(|(later, position)| {
-        let earlier = index.claim(&later.id, position, |position| &facts[position as usize].id)? as usize;
-        (facts[earlier] != *later).then_some((earlier, position as usize))
-    })
 }
 
 /// Reads an RFC 3339 time in UTC (`Z` or `+00:00`), with at most nine fractional digits and no leap second. The error

@@ -6,8 +6,9 @@
 //!
 //! The way through the crate, in the order of the work:
 //!
-//! 1. [`parse_fact`] and [`read_journal`] read facts and refuse what is malformed (§1);
-//! 2. `matching` finds what each fact points at and which facts count, and makes a `model` of them (§2);
+//! 1. [`parse_fact`] and [`read_journal`] read facts and refuse what is malformed (§1); `rows` keeps them small, their
+//!    texts being `names` by number;
+//! 2. `order` says which facts count, `matching` finds what each points at and makes a `model` of them (§2);
 //! 3. `domain` and `tiers` decide flags, eligibility, platinum and quarters (§3, §4);
 //! 4. `streak` decides when money vests (§5);
 //! 5. `line` makes lines and reversals (§4, §6, §7), and `why` puts each into words (§9);
@@ -21,19 +22,23 @@ mod cause;
 mod diff;
 pub mod digest;
 mod domain;
+mod effects;
 mod evaluate;
 mod fact;
 mod forecast;
 mod future;
-mod index;
 mod journal;
 mod line;
 mod matching;
 mod model;
 mod money;
+mod names;
+mod order;
+mod plain;
 mod possible;
 mod progress;
 mod raw_fact;
+mod rows;
 mod statement;
 mod streak;
 mod terms;
@@ -46,11 +51,11 @@ pub use cause::{Because, FactName};
 pub use diff::{Cause, Change, CompareError, Comparison, Difference, Side, StatementDiff};
 pub use digest::{set_digest, set_digest_of_summaries};
 pub use domain::{is_free_mail, registrable_domain, website_host};
+pub use effects::facts_by_partner;
 pub use evaluate::{EvaluateError, Evaluation, Excess, Program, evaluate};
 pub use fact::{Fact, FactBody, Interval, Outcome};
 pub use forecast::{Earned, Forecast, ForecastError, ForecastMonth, ForecastTotals, forecast};
 pub use journal::{FactError, Journal, JournalError, JournalReader, parse_fact, parse_time, read_journal};
-pub use matching::facts_by_partner;
 pub use money::format_minor;
 pub use statement::{
     ClientStatus, Decision, Flag, Line, LineKind, LineStatus, Missing, PlatinumProgress, Progress, Reason,

@@ -90,12 +90,12 @@ impl Draft<'_> {
     /// Writes the id of the line: what it is about, joined with colons.
     pub(crate) fn write_id(&self, id: &mut String) {
         match &self.source {
-            Source::Adjustment(adjustment) => push_parts(id, &["adjustment", adjustment.moment.1]),
+            Source::Adjustment(adjustment) => push_parts(id, &["adjustment", adjustment.id]),
             Source::Paid(Paid { case, invoice, taken: None, .. }) => {
                 push_parts(id, &[self.kind.as_str(), case.referral.id, invoice.id]);
             }
             Source::Paid(Paid { case, invoice, taken: Some(taken), .. }) => {
-                let parts = [self.kind.as_str(), taken.of.as_str(), case.referral.id, invoice.id, taken.step.moment.1];
+                let parts = [self.kind.as_str(), taken.of.as_str(), case.referral.id, invoice.id, taken.step.id];
                 push_parts(id, &parts);
             }
         }
@@ -323,7 +323,7 @@ fn fate(paid: &Paid, earned_at: DateTime<Utc>, as_of: DateTime<Utc>) -> Fate {
 
 /// The line of an adjustment, which vests at once.
 pub(crate) fn adjustment_draft<'a>(adjustment: &'a Adjustment<'a>, terms: &'a Terms) -> Draft<'a> {
-    let at = adjustment.moment.0;
+    let at = adjustment.at;
     Draft {
         source: Source::Adjustment(adjustment),
         kind: LineKind::Adjustment,

@@ -5,11 +5,11 @@ use chrono::{DateTime, Utc};
 use crate::fact::{Fact, Interval};
 use crate::statement::{Decision, Unmatched};
 
-/// The place of a fact in the order of all facts: its time, then its id as bytes.
-pub(crate) type Moment<'a> = (DateTime<Utc>, &'a str);
+/// The place of a fact among those that count: its time, and how many are before it in the order of times and ids.
+pub(crate) type Moment = (DateTime<Utc>, u32);
 
-/// The place of one fact.
-pub(crate) fn moment(fact: &Fact) -> Moment<'_> {
+/// What facts are ordered by: the time, then the id as bytes.
+pub(crate) fn moment(fact: &Fact) -> (DateTime<Utc>, &str) {
     (fact.at, &fact.id)
 }
 
@@ -31,11 +31,14 @@ pub(crate) struct Partner<'a> {
     pub(crate) adjustments: Vec<Adjustment<'a>>,
     pub(crate) payouts: Vec<Payout>,
     pub(crate) unmatched: Vec<Unmatched>,
-    pub(crate) joined: &'a Fact,
+    /// The position of the fact by which it joined.
+    pub(crate) joined: u32,
 }
 
 pub(crate) struct Adjustment<'a> {
-    pub(crate) moment: Moment<'a>,
+    /// The id of its fact.
+    pub(crate) id: &'a str,
+    pub(crate) at: DateTime<Utc>,
     pub(crate) amount_minor: i64,
     pub(crate) reason: &'a str,
 }
@@ -58,16 +61,16 @@ pub(crate) struct Referral<'a> {
     pub(crate) owner: usize,
     /// The position of the partner that it was credited to at first.
     pub(crate) first_owner: usize,
-    /// The correction that decided.
-    pub(crate) last_move: Option<&'a Fact>,
+    /// The position of the correction that decided.
+    pub(crate) last_move: Option<u32>,
 }
 
 pub(crate) struct Subscription<'a> {
     pub(crate) id: &'a str,
-    pub(crate) started: Moment<'a>,
+    pub(crate) started: Moment,
     /// The price from its start on and after each change, in order.
     pub(crate) prices: Vec<Price>,
-    pub(crate) canceled: Option<Moment<'a>>,
+    pub(crate) canceled: Option<Moment>,
 }
 
 #[derive(Clone, Copy)]
@@ -98,7 +101,7 @@ impl Subscription<'_> {
 
 pub(crate) struct Invoice<'a> {
     pub(crate) id: &'a str,
-    pub(crate) moment: Moment<'a>,
+    pub(crate) moment: Moment,
     /// The position of its subscription in the referral.
     pub(crate) subscription: u32,
     pub(crate) amount_minor: i64,
@@ -118,7 +121,9 @@ impl Invoice<'_> {
 
 /// Money of an invoice that went back.
 pub(crate) struct Step<'a> {
-    pub(crate) moment: Moment<'a>,
+    /// The id of its fact.
+    pub(crate) id: &'a str,
+    pub(crate) moment: Moment,
     pub(crate) amount_minor: i64,
     pub(crate) dispute: bool,
 }

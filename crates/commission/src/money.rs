@@ -9,10 +9,15 @@ pub(crate) fn share(amount_minor: i64, part: i128, whole: i128) -> Option<i64> {
     if whole <= 0 {
         return None;
     }
-    let magnitude = product.unsigned_abs();
-    let whole = whole.unsigned_abs();
+    let (magnitude, whole) = (product.unsigned_abs(), whole.unsigned_abs());
     // Half or more of the divisor rounds up in magnitude, which is away from zero.
-    let rounded = magnitude / whole + u128::from(magnitude % whole >= whole.div_ceil(2));
+    let rounded = match (u64::try_from(magnitude), u64::try_from(whole)) {
+        // Nearly all amounts, for which processors have an instruction.
+        (Ok(magnitude), Ok(whole)) => {
+            u128::from(magnitude / whole) + u128::from(magnitude % whole >= whole.div_ceil(2))
+        }
+        _ => magnitude / whole + u128::from(magnitude % whole >= whole.div_ceil(2)),
+    };
     i64::try_from(product.signum() * i128::try_from(rounded).ok()?).ok()
 }
 

@@ -8,13 +8,13 @@ use crate::journal::FactError;
 
 /// Whether the values of a fact are possible (docs/rules.md §1). Evaluation asks again, because a fact can also be
 /// made in Rust.
-pub(crate) fn check(fact: &Fact) -> Result<(), FactError> {
+pub(crate) fn check<Text: AsRef<str>>(fact: &Fact<Text>) -> Result<(), FactError> {
     present("id", &fact.id)?;
     whole_second_clock("at", fact.at)?;
     match &fact.body {
         FactBody::PartnerJoined { partner, country, .. } => {
             present("partner", partner)?;
-            match country {
+            match country.as_ref().map(AsRef::as_ref) {
                 Some(code) if code.len() != 2 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) => {
                     Err(FactError::new("country", format!("must be two capital letters such as US, not `{code}`")))
                 }
@@ -55,7 +55,7 @@ pub(crate) fn check(fact: &Fact) -> Result<(), FactError> {
         }
         FactBody::InvoiceRefunded { invoice, amount_minor, refund } => {
             present("invoice", invoice)?;
-            refund.as_deref().map_or(Ok(()), |refund| present("refund", refund))?;
+            refund.as_ref().map_or(Ok(()), |refund| present("refund", refund))?;
             above_zero(*amount_minor)
         }
         FactBody::RefundFailed { refund } => present("refund", refund),
@@ -81,8 +81,8 @@ pub(crate) fn check(fact: &Fact) -> Result<(), FactError> {
     }
 }
 
-fn present(field: &str, id: &str) -> Result<(), FactError> {
-    if id.is_empty() { Err(FactError::new(field, "must not be empty")) } else { Ok(()) }
+fn present(field: &str, id: &impl AsRef<str>) -> Result<(), FactError> {
+    if id.as_ref().is_empty() { Err(FactError::new(field, "must not be empty")) } else { Ok(()) }
 }
 
 /// A journal's years have four digits, and chrono writes a leap second as a fraction of more than one second.

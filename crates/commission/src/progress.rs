@@ -83,7 +83,7 @@ impl Account<'_> {
 fn with_one_payment<'a>(referral: &Referral<'a>, at: DateTime<Utc>, amount_minor: i64) -> Referral<'a> {
     let invoice = Invoice {
         id: "",
-        moment: (at, ""),
+        moment: (at, 0),
         subscription: 0,
         amount_minor,
         period_start: None,
@@ -92,6 +92,6 @@ fn with_one_payment<'a>(referral: &Referral<'a>, at: DateTime<Utc>, amount_minor
         disputed: false,
     };
     // Without a price it earns no high-value bonus, which no threshold changes.
-    let subscription = Subscription { id: "", started: (at, ""), prices: Vec::new(), canceled: None };
+    let subscription = Subscription { id: "", started: (at, 0), prices: Vec::new(), canceled: None };
     Referral { subscriptions: vec![subscription], invoices: vec![invoice], ..*referral }
 }

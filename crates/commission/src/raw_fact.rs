@@ -12,14 +12,15 @@ use crate::possible::check;
 
 impl<'de> Deserialize<'de> for Fact {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        RawFact::deserialize(deserializer)?.into_fact().map_err(serde::de::Error::custom)
+        let fact = RawFact::deserialize(deserializer)?.into_fact().map_err(serde::de::Error::custom)?;
+        Ok(fact.map(|_, text| text.as_ref().to_owned()))
     }
 }
 
 /// A value of any JSON kind. Reading it never fails, so that a wrong kind becomes an error that names its field, and
 /// only where the field belongs to the type of the fact.
-#[derive(Default)]
-enum Slot<'a> {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum Slot<'a> {
     #[default]
     Absent,
     Text(Cow<'a, str>),
@@ -83,12 +84,8 @@ impl<'a> Slot<'a> {
         Err(FactError::new(field, format!("must be a string, not {kind}")))
     }
 
-    fn optional_text(self, field: &str) -> Result<Option<String>, FactError> {
-        Ok(self.text(field)?.map(Cow::into_owned))
-    }
-
-    fn required_text(self, field: &str) -> Result<String, FactError> {
-        self.optional_text(field)?.ok_or_else(|| FactError::new(field, "is missing"))
+    fn required_text(self, field: &str) -> Result<Cow<'a, str>, FactError> {
+        self.text(field)?.ok_or_else(|| FactError::new(field, "is missing"))
     }
 
     fn optional_integer(self, field: &str) -> Result<Option<i64>, FactError> {
@@ -121,7 +118,7 @@ impl<'a> Slot<'a> {
 /// Every field of every type, unread.
 #[derive(serde::Deserialize)]
 #[serde(default)]
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct RawFact<'a> {
     #[serde(borrow)]
     id: Slot<'a>,
@@ -165,9 +162,36 @@ pub(crate) struct RawFact<'a> {
     payout: Slot<'a>,
 }
 
-impl RawFact<'_> {
+impl<'a> RawFact<'a> {
+    /// The field of a name.
+    pub(crate) fn slot(&mut self, name: &str) -> Option<&mut Slot<'a>> {
+        Some(match name {
+            "id" => &mut self.id,
+            "at" => &mut self.at,
+            "type" => &mut self.kind,
+            "partner" => &mut self.partner,
+            "name" => &mut self.name,
+            "website" => &mut self.website,
+            "country" => &mut self.country,
+            "referral" => &mut self.referral,
+            "client_email_domain" => &mut self.client_email_domain,
+            "reason" => &mut self.reason,
+            "subscription" => &mut self.subscription,
+            "interval" => &mut self.interval,
+            "amount_minor" => &mut self.amount_minor,
+            "invoice" => &mut self.invoice,
+            "period_start" => &mut self.period_start,
+            "period_end" => &mut self.period_end,
+            "refund" => &mut self.refund,
+            "dispute" => &mut self.dispute,
+            "outcome" => &mut self.outcome,
+            "payout" => &mut self.payout,
+            _ => return None,
+        })
+    }
+
     /// The fact, if every field that its type has is there, of the right kind and possible.
-    pub(crate) fn into_fact(self) -> Result<Fact, FactError> {
+    pub(crate) fn into_fact(self) -> Result<Fact<Cow<'a, str>>, FactError> {
         let missing = |field: &str| FactError::new(field, "is missing");
         let id = self.id.required_text("id")?;
         let at = self.at.optional_time("at")?.ok_or_else(|| missing("at"))?;
@@ -178,22 +202,22 @@ impl RawFact<'_> {
                 partner: self.partner.required_text("partner")?,
                 name: self.name.required_text("name")?,
                 website: self.website.required_text("website")?,
-                country: self.country.optional_text("country")?,
+                country: self.country.text("country")?,
             },
             "partner_suspended" => FactBody::PartnerSuspended { partner: self.partner.required_text("partner")? },
             "partner_reinstated" => FactBody::PartnerReinstated { partner: self.partner.required_text("partner")? },
             "referral_created" => FactBody::ReferralCreated {
                 referral: self.referral.required_text("referral")?,
                 partner: self.partner.required_text("partner")?,
-                client_email_domain: self.client_email_domain.optional_text("client_email_domain")?,
+                client_email_domain: self.client_email_domain.text("client_email_domain")?,
             },
             "referral_cleared" => FactBody::ReferralCleared {
                 referral: self.referral.required_text("referral")?,
-                reason: self.reason.optional_text("reason")?,
+                reason: self.reason.text("reason")?,
             },
             "referral_rejected" => FactBody::ReferralRejected {
                 referral: self.referral.required_text("referral")?,
-                reason: self.reason.optional_text("reason")?,
+                reason: self.reason.text("reason")?,
             },
             "referral_moved" => FactBody::ReferralMoved {
                 referral: self.referral.required_text("referral")?,
@@ -224,7 +248,7 @@ impl RawFact<'_> {
             "invoice_refunded" => FactBody::InvoiceRefunded {
                 invoice: self.invoice.required_text("invoice")?,
                 amount_minor: self.amount_minor.integer("amount_minor")?,
-                refund: self.refund.optional_text("refund")?,
+                refund: self.refund.text("refund")?,
             },
             "refund_failed" => FactBody::RefundFailed { refund: self.refund.required_text("refund")? },
             "dispute_opened" => FactBody::DisputeOpened {

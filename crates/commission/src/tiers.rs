@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
 
 use crate::calendar::{Quarter, add_months, month_number, whole_months};
-use crate::domain::{company_domain, registrable_domain};
+use crate::domain::{company_domain, is_of_company};
 use crate::model::{Invoice, Partner, Referral, Subscription};
 use crate::statement::{ClientStatus, Decision, Flag};
 use crate::terms::{Terms, TermsBook};
@@ -45,8 +45,9 @@ pub(crate) fn standings<'t>(partner: &Partner, referrals: &[&Referral], book: &'
     let standing = |referral: &&Referral| {
         let terms = book.in_force(referral.signed_up_at);
         let mut flags = Vec::new();
-        let client_domain = referral.client_email_domain.and_then(registrable_domain);
-        if client_domain.is_some() && client_domain == partner_domain {
+        if let (Some(domain), Some(company)) = (referral.client_email_domain, &partner_domain)
+            && is_of_company(domain, company)
+        {
             flags.push(Flag::SelfReferral);
         }
         if created_in_month[&month_number(referral.signed_up_at)] > terms.burst_per_month {

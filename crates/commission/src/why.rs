@@ -198,7 +198,7 @@ pub(crate) fn why(draft: &Draft) -> Why {
         Source::Adjustment(adjustment) => Why {
             origin: Origin::Adjusted {
                 amount_minor: adjustment.amount_minor,
-                at: adjustment.moment.0,
+                at: adjustment.at,
                 reason: adjustment.reason.to_owned(),
             },
             vesting: Vesting::ByHand,

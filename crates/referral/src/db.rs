@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
-use serde::de::DeserializeOwned;
+pub use crate::rows::Rows;
 
 /// A boxed future, so that ports are object safe and handlers are not generic.
 pub type BoxFut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -71,33 +71,6 @@ macro_rules! sql {
     ($text:expr $(, $value:expr)* $(,)?) => {
         $crate::db::Stmt { sql: ::std::borrow::Cow::Borrowed($text), params: vec![$($crate::db::Val::from($value)),*] }
     };
-}
-
-/// What a statement answered: its rows as one JSON array of objects, and how many rows it changed.
-#[derive(Clone, Debug, Default)]
-pub struct Rows {
-    /// `[{column: value}, …]`.
-    pub json: String,
-    /// Rows inserted, updated or deleted.
-    pub changes: u64,
-}
-
-impl Rows {
-    /// All rows.
-    ///
-    /// # Errors
-    /// [`DbError::Shape`] when a row does not fit `T`.
-    pub fn all<T: DeserializeOwned>(&self) -> Result<Vec<T>, DbError> {
-        serde_json::from_str(&self.json).map_err(|e| DbError::Shape(e.to_string()))
-    }
-
-    /// The first row, if there is one.
-    ///
-    /// # Errors
-    /// [`DbError::Shape`] when a row does not fit `T`.
-    pub fn first<T: DeserializeOwned>(&self) -> Result<Option<T>, DbError> {
-        Ok(self.all()?.into_iter().next())
-    }
 }
 
 /// Why the database did not do it.

@@ -73,27 +73,22 @@ fn insert_of(fact: &Fact, partner: Option<&str>, referral: Option<&str>) -> Resu
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct Row<'a> {
     seq: i64,
-    body: String,
+    body: &'a str,
 }
 
 /// Facts in the order of recording.
 pub(crate) struct Recorded {
-    pub journal: Journal,
+    pub facts: Vec<Fact>,
     /// The number of each.
     numbers: Vec<i64>,
 }
 
 impl Recorded {
-    /// All of them.
-    pub(crate) fn facts(&self) -> &[Fact] {
-        self.journal.facts()
-    }
-
     /// Those that were recorded up to a number.
     pub(crate) fn up_to(&self, cut: i64) -> &[Fact] {
-        &self.facts()[..self.numbers.partition_point(|number| *number <= cut)]
+        &self.facts[..self.numbers.partition_point(|number| *number <= cut)]
     }
 }
 
@@ -123,13 +118,20 @@ fn page(partner: Option<&str>, after: i64, cut: i64) -> Stmt {
     }
 }
 
-/// All facts up to `cut`, or those of them that lead to one partner, read and checked once.
+/// All facts up to `cut`, or those of them that lead to one partner.
 pub(crate) async fn recorded(app: &App, partner: Option<&str>, cut: Option<i64>) -> Result<Recorded, ApiError> {
+    let (journal, numbers) = numbered(app, partner, cut).await?;
+    Ok(Recorded { facts: journal.into_facts(), numbers })
+}
+
+/// The same as a journal, which was checked once, and the number of each fact.
+async fn numbered(app: &App, partner: Option<&str>, cut: Option<i64>) -> Result<(Journal, Vec<i64>), ApiError> {
     let cut = cut.unwrap_or(i64::MAX >> 11);
     let (mut reader, mut numbers) = (JournalReader::new(), Vec::new());
     loop {
         let after = numbers.last().copied().unwrap_or(0);
-        let rows: Vec<Row> = app.db.query(page(partner, after, cut)).await?.all()?;
+        let answer = app.db.query(page(partner, after, cut)).await?;
+        let rows: Vec<Row> = answer.all()?;
         for row in &rows {
             numbers.push(row.seq);
             if !reader.push_line(row.body.as_bytes()) {
@@ -139,7 +141,7 @@ pub(crate) async fn recorded(app: &App, partner: Option<&str>, cut: Option<i64>)
         if rows.last().is_none_or(|row| numbers.last() != Some(&row.seq)) {
             let last = numbers.last().copied().unwrap_or(0);
             let journal = reader.finish().map_err(|error| unreadable(last, &error))?;
-            return Ok(Recorded { journal, numbers });
+            return Ok((journal, numbers));
         }
     }
 }
@@ -165,9 +167,10 @@ pub async fn journal_page(
     after: i64,
     cut: i64,
 ) -> Result<Option<JournalPage>, ApiError> {
-    let rows: Vec<Row> = app.db.query(page(partner, after, cut)).await?.all()?;
+    let answer = app.db.query(page(partner, after, cut)).await?;
+    let rows: Vec<Row> = answer.all()?;
     let last = rows.last().map(|row| row.seq);
-    Ok(last.map(|last| JournalPage { lines: rows.into_iter().map(|row| row.body).collect(), last }))
+    Ok(last.map(|last| JournalPage { lines: rows.into_iter().map(|row| row.body.to_owned()).collect(), last }))
 }
 
 /// Number of the newest fact; 0 for an empty journal.
@@ -188,24 +191,24 @@ pub async fn head(app: &App) -> Result<i64, ApiError> {
 /// # Errors
 /// The database cannot be read, or a fact in it.
 pub async fn stored_journal(app: &App, cut: i64) -> Result<Journal, ApiError> {
-    Ok(recorded(app, None, Some(cut)).await?.journal)
+    Ok(numbered(app, None, Some(cut)).await?.0)
 }
 
 /// The fact of that id.
 pub(crate) async fn find(app: &App, id: &str) -> Result<Option<Fact>, ApiError> {
-    let query = sql!("SELECT seq, body FROM fact WHERE id = ?1", id);
-    let Some(row) = app.db.query(query).await?.first::<Row>()? else { return Ok(None) };
-    parse_fact(&row.body).map_err(|error| unreadable(row.seq, &error))
+    let rows = app.db.query(sql!("SELECT seq, body FROM fact WHERE id = ?1", id)).await?;
+    let Some(row) = rows.first::<Row>()? else { return Ok(None) };
+    parse_fact(row.body).map_err(|error| unreadable(row.seq, &error))
 }
 
 /// All facts up to `cut`.
 pub(crate) async fn all_facts(app: &App, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
-    Ok(recorded(app, None, cut).await?.journal.into_facts())
+    Ok(recorded(app, None, cut).await?.facts)
 }
 
 /// The facts that lead to one partner, up to `cut`.
 pub(crate) async fn partner_facts(app: &App, partner: &str, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
-    Ok(recorded(app, Some(partner), cut).await?.journal.into_facts())
+    Ok(recorded(app, Some(partner), cut).await?.facts)
 }
 
 fn run_engine(app: &App, facts: &[Fact], as_of: DateTime<Utc>) -> Result<Evaluation, ApiError> {

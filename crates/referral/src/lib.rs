@@ -33,6 +33,7 @@ mod posting;
 mod promotion;
 mod requirements;
 mod reviews;
+mod rows;
 mod run_decide;
 mod run_draft;
 mod run_send;

@@ -49,7 +49,9 @@ pub(crate) async fn overview(State(app): State<App>, partner: Partner) -> Result
     let then = journal::statement(&app, &facts, &partner.code, on)?;
     let terms = app.config.terms.in_force(now);
     let standing = Standing {
-        statement: &then,
+        totals: then.totals,
+        suspended: then.suspended,
+        lines: &then.lines,
         paid_ever_minor: journal::paid_ever(&facts).get(partner.code.as_str()).copied().unwrap_or(0),
         open_item: agency.open > 0,
         terms_accepted: agency.accepted > 0,

@@ -127,7 +127,9 @@ async fn standing(app: &App, code: &str) -> Result<PartnerStanding, ApiError> {
     let facts = journal::partner_facts(app, code, None).await?;
     let statement = journal::statement(app, &facts, code, journal::until_recorded(now, &facts))?;
     let standing = Standing {
-        statement: &statement,
+        totals: statement.totals,
+        suspended: statement.suspended,
+        lines: &statement.lines,
         paid_ever_minor: journal::paid_ever(&facts).get(code).copied().unwrap_or(0),
         open_item: row.open > 0,
         terms_accepted: row.accepted > 0,

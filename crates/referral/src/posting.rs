@@ -82,7 +82,7 @@ impl Base {
             Some(run) => Side { facts: recorded.up_to(run.cut), terms, as_of: run.as_of },
             None => Side { facts: &[], terms, as_of: DateTime::<Utc>::MIN_UTC },
         };
-        let after = Side { facts: recorded.facts(), terms, as_of };
+        let after = Side { facts: &recorded.facts, terms, as_of };
         Comparison::new(before, after).map_err(|error| cannot_post(&error))
     }
 

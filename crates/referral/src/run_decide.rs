@@ -1,13 +1,17 @@
 //! Who is paid by a run, how much, and why somebody is not. Pure.
 
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
-use commission::{Line, LineStatus, Reason, Statement, format_minor};
+use commission::{Line, LineStatus, Reason, Totals, format_minor};
 use wire::NotPaidReason;
 
 /// What a run knows about one partner.
 pub(crate) struct Standing<'a> {
-    /// The statement at the run's `as_of` and `cut`.
-    pub statement: &'a Statement,
+    /// The totals of its statement at the run's `as_of` and `cut`.
+    pub totals: Totals,
+    /// It earns and is not paid.
+    pub suspended: bool,
+    /// The lines of that statement, which matter only when nothing is due.
+    pub lines: &'a [Line],
     /// Every payout that was not reversed, whatever its date.
     pub paid_ever_minor: i64,
     /// A payment of another sealed run is neither paid nor void.
@@ -36,31 +40,30 @@ pub(crate) enum Verdict {
 impl Standing<'_> {
     /// Vested and not paid.
     pub(crate) fn balance_minor(&self) -> i64 {
-        self.statement.totals.vested.saturating_sub(self.paid_ever_minor)
+        self.totals.vested.saturating_sub(self.paid_ever_minor)
     }
 
     /// Held or pending.
     pub(crate) fn waiting_minor(&self) -> i64 {
-        self.statement.totals.held.saturating_add(self.statement.totals.pending)
+        self.totals.held.saturating_add(self.totals.pending)
     }
 
     /// The decision.
     pub(crate) fn verdict(&self) -> Verdict {
         use NotPaidReason as Why;
         let balance = self.balance_minor();
-        let held_for =
-            |reason| self.statement.lines.iter().any(|l| l.status == LineStatus::Held && l.reason == Some(reason));
+        let held_for = |reason| self.lines.iter().any(|l| l.status == LineStatus::Held && l.reason == Some(reason));
         let first_unmet = if balance < 0 {
             Why::Debt
         } else if balance == 0 && held_for(Reason::UnderReview) {
             Why::UnderReview
         } else if balance == 0 && held_for(Reason::OpenDispute) {
             Why::Held
-        } else if balance == 0 && self.statement.totals.pending != 0 {
+        } else if balance == 0 && self.totals.pending != 0 {
             Why::Pending
         } else if balance == 0 {
             return Verdict::Nothing;
-        } else if self.statement.suspended {
+        } else if self.suspended {
             Why::Suspended
         } else if balance < self.minimum_minor {
             Why::BelowMinimum
@@ -136,29 +139,13 @@ pub(crate) fn carried_minor(amount_minor: i64, lines: &[Line]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use commission::{Progress, Tier, Totals};
-
-    fn statement(vested: i64, pending: i64) -> Statement {
-        Statement {
-            partner: "P".into(),
-            tier: Tier::Standard,
-            suspended: false,
-            as_of: DateTime::UNIX_EPOCH,
-            terms: "t".into(),
-            digest: String::new(),
-            totals: Totals { vested, pending, ..Totals::default() },
-            lines: Vec::new(),
-            unmatched: Vec::new(),
-            referrals: Vec::new(),
-            progress: Progress::default(),
-        }
-    }
 
     #[test]
     fn the_first_unmet_condition_is_named() {
-        let s = statement(10_000, 0);
         let good = || Standing {
-            statement: &s,
+            totals: Totals { vested: 10_000, ..Totals::default() },
+            suspended: false,
+            lines: &[],
             paid_ever_minor: 4_000,
             open_item: false,
             terms_accepted: true,
@@ -170,6 +157,7 @@ mod tests {
         let table = [
             (Standing { paid_ever_minor: 10_001, ..good() }, Verdict::Not(NotPaidReason::Debt)),
             (Standing { paid_ever_minor: 10_000, ..good() }, Verdict::Nothing),
+            (Standing { suspended: true, minimum_minor: 6_001, ..good() }, Verdict::Not(NotPaidReason::Suspended)),
             (Standing { minimum_minor: 6_001, ..good() }, Verdict::Not(NotPaidReason::BelowMinimum)),
             (Standing { minimum_minor: 6_000, ..good() }, Verdict::Pay(6_000)),
             (Standing { open_item: true, terms_accepted: false, ..good() }, Verdict::Not(NotPaidReason::OpenItem)),
@@ -186,8 +174,8 @@ mod tests {
         for (standing, verdict) in table {
             assert_eq!(standing.verdict(), verdict);
         }
-        let waits = statement(0, 500);
-        let pending = Standing { statement: &waits, paid_ever_minor: 0, ..good() };
+        let waits = Totals { pending: 500, ..Totals::default() };
+        let pending = Standing { totals: waits, paid_ever_minor: 0, ..good() };
         assert_eq!(pending.verdict(), Verdict::Not(NotPaidReason::Pending));
     }
 

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, Utc};
-use commission::Program;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wire::{DraftRun, ErrorCode, Run, RunState};
@@ -111,22 +110,29 @@ pub(crate) async fn compute(
 
     let cut = journal::head(app).await?;
     let recorded = journal::recorded(app, None, Some(cut)).await?;
-    // Statements are made one at a time: what stays in memory is the journal.
-    let program = Program::of_journal(&recorded.journal, &app.config.terms, as_of);
     let base = posting::base(app, as_of, None).await?;
     let comparison = base.comparison(app, &recorded, as_of)?;
     let agencies = agencies(app, &run, now).await?;
     let agencies: HashMap<&str, &Agency> = agencies.iter().map(|a| (a.code.as_str(), a)).collect();
-    let paid = journal::paid_ever(recorded.facts());
+    let paid = journal::paid_ever(&recorded.facts);
     let minimum_minor = app.config.terms.in_force(as_of).minimum_payout_minor;
 
     let (mut items, mut not_paid) = (Vec::new(), Vec::new());
+    // Statements are made one at a time: what stays in memory is the journal.
+    let program = comparison.later();
     for position in 0..program.len() {
-        let statement = program.statement(position).map_err(|error| journal::not_computed(&error))?;
+        let statement = program.summary(position).map_err(|error| journal::not_computed(&error))?;
         let Some(agency) = agencies.get(statement.partner.as_str()) else { continue };
+        let paid_ever_minor = paid.get(statement.partner.as_str()).copied().unwrap_or(0);
+        let lines = match statement.totals.vested == paid_ever_minor {
+            true => program.statement(position).map_err(|error| journal::not_computed(&error))?.lines,
+            false => Vec::new(),
+        };
         let standing = Standing {
-            statement: &statement,
-            paid_ever_minor: paid.get(statement.partner.as_str()).copied().unwrap_or(0),
+            totals: statement.totals,
+            suspended: statement.suspended,
+            lines: &lines,
+            paid_ever_minor,
             open_item: agency.open > 0,
             terms_accepted: agency.accepted > 0,
             minimum_minor,

@@ -72,7 +72,7 @@ fn write_forecast(options: &Options) -> anyhow::Result<()> {
     let as_of = parse_time(&options.as_of).map_err(|message| anyhow!("--as-of {message}"))?;
     let terms = read_terms_or_default(options.terms.as_deref())?;
     let name = source_name(&options.journal);
-    let journal = read_journal(&options.journal).with_context(|| name.clone())?;
+    let facts = read_journal(&options.journal).with_context(|| name.clone())?.into_facts();
     let assumptions = Assumptions {
         new_clients_per_month: options.new_clients,
         plans: options.plans.clone(),
@@ -80,11 +80,10 @@ fn write_forecast(options: &Options) -> anyhow::Result<()> {
         trial_days: options.trial_days,
         months: options.months,
     };
-    let forecast =
-        forecast(journal.facts(), &terms, as_of, &options.partner, &assumptions).map_err(|error| match error {
-            ForecastError::Assumption { field, message } => anyhow!("{} {message}", option_of(&field)),
-            other => anyhow!(other).context(name),
-        })?;
+    let forecast = forecast(&facts, &terms, as_of, &options.partner, &assumptions).map_err(|error| match error {
+        ForecastError::Assumption { field, message } => anyhow!("{} {message}", option_of(&field)),
+        other => anyhow!(other).context(name),
+    })?;
     let mut out = BufWriter::new(io::stdout().lock());
     match options.format {
         Format::Text => out.write_all(page::forecast(&forecast).as_bytes())?,

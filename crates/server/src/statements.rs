@@ -88,24 +88,30 @@ fn write_statements(options: &Statements) -> anyhow::Result<()> {
     };
     let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
     write_head(&mut out, options.format, wanted.is_empty(), as_of)?;
+    let mut excess: Vec<Excess> = Vec::new();
     blocks_in_order(
         wanted.clone(),
         |block| {
-            let mut rendered = Vec::new();
+            let (mut rendered, mut found) = (Vec::new(), Vec::new());
             for position in block {
                 let is_first = position == wanted.start;
                 render(&mut rendered, options.format, &program, position, &terms, is_first)
                     .with_context(|| name.clone())?;
+                if options.format != Format::Text {
+                    found.extend(program.excess(position));
+                }
             }
-            Ok(rendered)
+            Ok((rendered, found))
         },
-        |rendered| Ok(out.write_all(&rendered)?),
+        |(rendered, found)| {
+            excess.extend(found);
+            Ok(out.write_all(&rendered)?)
+        },
     )?;
     let astray = if everybody { program.unmatched() } else { &[] };
     write_tail(&mut out, options.format, astray)?;
     out.flush()?;
     if options.format != Format::Text {
-        let excess: Vec<Excess> = wanted.flat_map(|position| program.excess(position)).collect();
         let astray = (!astray.is_empty()).then(|| page::astray_in_short(astray));
         let excess = (!excess.is_empty()).then(|| page::excess_in_short(&excess));
         astray.iter().chain(&excess).for_each(|note| eprintln!("{}", page::one_line(note)));

@@ -235,39 +235,26 @@ impl ToSql for Bound<'_> {
     }
 }
 
-/// A text as a JSON string.
-fn json(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 fn run(connection: &Connection, stmt: &Stmt, profile: Profile) -> Result<Rows, DbError> {
     let before = connection.total_changes();
     let mut prepared = connection.prepare_cached(&stmt.sql).map_err(failed)?;
-    let keys: Vec<String> = prepared.column_names().map(|name| format!("{}:", json(name))).collect();
+    let columns: Vec<String> = prepared.column_names().map(str::to_owned).collect();
     let mut rows = prepared.query(params_from_iter(stmt.params.iter().map(|v| Bound(v, profile)))).map_err(failed)?;
-    // Written straight away: a tree of values would be most of the work of reading a page of the journal.
-    let mut out = String::from("[");
+    let mut values = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        out.push_str(if out.len() > 1 { ",{" } else { "{" });
-        for (n, key) in keys.iter().enumerate() {
-            if n > 0 {
-                out.push(',');
-            }
-            out.push_str(key);
-            match row.get_ref(n).map_err(failed)? {
-                ValueRef::Null => out.push_str("null"),
-                ValueRef::Integer(i) => out.push_str(&i.to_string()),
-                ValueRef::Text(t) => out.push_str(&json(&String::from_utf8_lossy(t))),
+        for column in 0..columns.len() {
+            values.push(match row.get_ref(column).map_err(failed)? {
+                ValueRef::Null => Val::Null,
+                ValueRef::Integer(number) => Val::Int(number),
+                ValueRef::Text(text) => Val::Text(String::from_utf8_lossy(text).into_owned()),
                 ValueRef::Real(_) | ValueRef::Blob(_) => {
-                    return Err(DbError::Shape(format!("column {} is neither an integer nor text", n + 1)));
+                    return Err(DbError::Shape(format!("column {} is neither an integer nor text", column + 1)));
                 }
-            }
+            });
         }
-        out.push('}');
     }
-    out.push(']');
     drop(rows);
-    Ok(Rows { json: out, changes: connection.total_changes() - before })
+    Ok(Rows { columns, values, changes: connection.total_changes() - before })
 }
 
 impl Db for Sqlite {
@@ -333,7 +320,7 @@ mod tests {
             let refused = db.batch(vec![key("b"), holds(5), key("c")]).await.unwrap_err();
             assert!(refused.is_guard(), "{refused}");
             let left = db.query(sql!("SELECT hash, issued_ms FROM api_key")).await.unwrap();
-            assert_eq!(left.json, r#"[{"hash":"a","issued_ms":5}]"#);
+            assert_eq!(left.values, ["a".into(), 5_i64.into()]);
             let taken = db.query(key("a")).await.unwrap_err();
             assert!(matches!(taken, DbError::Constraint(_)) && !taken.is_guard(), "{taken}");
         }
@@ -345,10 +332,8 @@ mod tests {
         let many = Stmt { sql: format!("SELECT {}", vec!["?"; 101].join("+")).into(), params: vec![1_i64.into(); 101] };
         assert!(db.query(many).await.is_err());
         assert!(db.query(sql!("SELECT ?1 / 2 AS half", 5_i64)).await.is_err(), "a bound integer is REAL there");
-        assert_eq!(
-            db.query(sql!("SELECT CAST(?1 AS INTEGER) / 2 AS half", 5_i64)).await.unwrap().json,
-            r#"[{"half":2}]"#
-        );
+        let half = db.query(sql!("SELECT CAST(?1 AS INTEGER) / 2 AS half", 5_i64)).await.unwrap();
+        assert_eq!((half.columns, half.values), (vec!["half".to_owned()], vec![2_i64.into()]));
     }
 
     #[test]

@@ -115,10 +115,10 @@ fn check(line: &[u8]) -> bool {
             return false;
         }
     };
-    for fact in journal.facts() {
-        let written = serde_json::to_string(fact).unwrap();
-        assert_eq!(parse_fact(&written).unwrap().as_ref(), Some(fact));
-        commission::evaluate(std::slice::from_ref::<Fact>(fact), &TermsBook::default_book(), fact.at).unwrap();
+    for fact in journal.into_facts() {
+        let written = serde_json::to_string(&fact).unwrap();
+        assert_eq!(parse_fact(&written).unwrap().as_ref(), Some(&fact));
+        commission::evaluate(std::slice::from_ref::<Fact>(&fact), &TermsBook::default_book(), fact.at).unwrap();
     }
     if let Ok(text) = std::str::from_utf8(line) {
         let _ = parse_time(text);
