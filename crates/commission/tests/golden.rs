@@ -12,8 +12,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use commission::{
-    Evaluation, Excess, Line, LineKind, Program, Progress, ReferralState, Statement, Summary, Tier, Unmatched,
-    evaluate, format_minor, set_digest_of_summaries,
+    Evaluation, Excess, Fact, Line, LineKind, Program, Progress, ReferralState, Statement, Summary, Tier, Unmatched,
+    evaluate, facts_by_partner, format_minor, set_digest_of_summaries,
 };
 use scenario::Scenario;
 
@@ -64,7 +64,19 @@ fn run(input: &str) -> Result<String, String> {
     }
     let program = Program::new(&scenario.facts, &scenario.terms, scenario.as_of).map_err(|error| error.to_string())?;
     assert_one_at_a_time(&program, &evaluation);
+    assert_own_facts_are_enough(&scenario, &evaluation);
     Ok(ledger(&scenario, &evaluation, &program))
+}
+
+/// A partner's own facts alone give it the same statement.
+fn assert_own_facts_are_enough(scenario: &Scenario, evaluation: &Evaluation) {
+    let lists = facts_by_partner(&scenario.facts, scenario.as_of).unwrap();
+    assert_eq!(lists.len(), evaluation.statements.len());
+    for statement in &evaluation.statements {
+        let own: Vec<Fact> = lists[statement.partner.as_str()].iter().map(|fact| (*fact).clone()).collect();
+        let alone = evaluate(&own, &scenario.terms, scenario.as_of).unwrap();
+        assert!(alone.statements.contains(statement), "{} differs alone", statement.partner);
+    }
 }
 
 /// What is said of one partner at a time, with lines or without, is what is said of all at once.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use commission::{Fact, FactBody};
 
 /// A thing that facts point at: its sort and its id.
@@ -18,11 +18,19 @@ pub(crate) struct Known<'a> {
     pub(crate) unmatched: Vec<&'a Fact>,
 }
 
-/// Sorts out the facts of a journal, or says which id has two contents.
+/// Sorts out the facts of a journal, or says why there are none: an id with two contents, or a year
+/// that RFC 3339 does not have.
 pub(crate) fn known(facts: &[Fact], as_of: DateTime<Utc>) -> Result<Known<'_>, String> {
     for fact in facts {
         if facts.iter().any(|other| other.id == fact.id && other != fact) {
             return Err(format!("{} has two contents", fact.id));
+        }
+        let period = match &fact.body {
+            FactBody::InvoicePaid { period_start, period_end, .. } => [*period_start, *period_end],
+            _ => [None, None],
+        };
+        if period.into_iter().flatten().chain([fact.at]).any(|time| !(0..=9_999).contains(&time.year())) {
+            return Err(format!("{} has a time that a journal cannot say", fact.id));
         }
     }
     let mut all: Vec<&Fact> = facts.iter().filter(|fact| fact.at < as_of).collect();
