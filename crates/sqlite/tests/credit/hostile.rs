@@ -238,8 +238,8 @@ async fn sql_and_html_are_text_in_every_field() {
     let api = Api::new();
     let code = api.join("halcyon.example").await;
     let key = api.server_key().await;
-    let owner = api.sign_in("owner@halcyon.example").await;
     for (n, nasty) in NASTY.into_iter().enumerate() {
+        let owner = api.sign_in("owner@halcyon.example").await;
         let staff = api.colleague(Role::Staff).await;
         // As a name of something, it is the name of nothing.
         let segment = escaped(nasty);

@@ -24,6 +24,8 @@ async fn partners_are_listed_searched_and_paged() {
     let api = Api::new();
     for n in 0..55 {
         api.join(&format!("agency{n:02}.example")).await;
+        // No network joins faster than this for long.
+        api.wait(TimeDelta::seconds(30));
     }
     let odd = api.join("odd-one.example").await;
     let auditor = api.colleague(Role::Auditor).await;

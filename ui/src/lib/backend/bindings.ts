@@ -1059,6 +1059,15 @@ refresh_token: string | null,
 account: Account, };
 
 /**
+ * `POST /v1/slug`: choose it, change it, or give it up.
+ */
+export type SetSlug = { 
+/**
+ * 3 to 40 letters, digits and single hyphens; empty to give it up.
+ */
+slug: string, };
+
+/**
  * Where the person's browser goes.
  */
 export type SignInBegun = { 
@@ -1083,6 +1092,15 @@ email_codes: boolean,
  * Name of the issuer that vouches for people (OpenID Connect), where one is configured.
  */
 issuer: string | null, };
+
+/**
+ * `GET /v1/slug`: the agency's own name in its links.
+ */
+export type Slug = { 
+/**
+ * The name; `null` for none.
+ */
+slug: string | null, };
 
 /**
  * `POST /v1/demo/sessions`: sign in as one of the demo's people. Exists under `serve --demo` alone.
