@@ -3,15 +3,18 @@
 //! Invariant: nothing here knows a table. The SQL is `referral`'s; the migrations are `migrations/referral`, the same
 //! files that D1 gets.
 
+mod threads;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use referral::db::{BoxFut, Db, DbError, Rows, Stmt, Val};
+use referral::db::{BoxFut, Db, DbError, Rows, Stmt};
 use rusqlite::limits::Limit;
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use threads::Threads;
 
 /// Every migration, the oldest first. Forward only.
 const MIGRATIONS: &[(&str, &str)] = &[
@@ -23,6 +26,9 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_operations", include_str!("../../../migrations/referral/0006_operations.sql")),
 ];
 
+/// Connections that read, beside the one that writes: a long look at all agencies must not hold up a click.
+const READERS: usize = 3;
+
 /// How SQLite behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
@@ -32,11 +38,10 @@ pub enum Profile {
     D1,
 }
 
-/// One database file.
+/// One database file. The last clone that goes waits for what was asked, and closes it.
 #[derive(Clone)]
 pub struct Sqlite {
-    connection: Arc<Mutex<Connection>>,
-    profile: Profile,
+    threads: Arc<Threads>,
 }
 
 /// Why a database could not be opened.
@@ -79,43 +84,69 @@ impl Sqlite {
     /// See [`OpenError`].
     pub fn open(path: &Path, profile: Profile) -> Result<Self, OpenError> {
         let file = |e: rusqlite::Error| OpenError::File { path: path.into(), reason: e.to_string() };
-        let mut connection = Connection::open(path).map_err(file)?;
-        connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536;")
-            .map_err(file)?;
-        connection.set_prepared_statement_cache_capacity(256);
-        migrate(&mut connection, path)?;
-        if profile == Profile::D1 {
-            let limits = [
-                (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
-                (Limit::SQLITE_LIMIT_COLUMN, 100),
-                (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 5),
-                (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
-                (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
-                (Limit::SQLITE_LIMIT_LENGTH, 2_000_000),
-            ];
-            for (limit, value) in limits {
-                connection.set_limit(limit, value).map_err(file)?;
+        // The writer first: it makes the file and brings it up to date.
+        let mut writer = connect(path).map_err(file)?;
+        migrate(&mut writer, path)?;
+        // One in memory belongs to its connection alone.
+        let readers = if path == Path::new(":memory:") { 0 } else { READERS };
+        let readers = (0..readers).map(|_| {
+            let reader = connect(path)?;
+            reader.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -16384;")?;
+            Ok(reader)
+        });
+        let readers = readers.collect::<rusqlite::Result<Vec<_>>>().map_err(file)?;
+        for connection in readers.iter().chain([&writer]) {
+            connection.set_prepared_statement_cache_capacity(256);
+            if profile == Profile::D1 {
+                limit_as_d1(connection).map_err(file)?;
             }
         }
-        Ok(Sqlite { connection: Arc::new(Mutex::new(connection)), profile })
+        let threads = Threads::start(writer, readers, profile)
+            .map_err(|e| OpenError::File { path: path.into(), reason: e.to_string() })?;
+        Ok(Sqlite { threads: Arc::new(threads) })
+    }
+}
+
+/// Every commit is on disk when it is answered (`synchronous = FULL`).
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536;",
+    )?;
+    Ok(connection)
+}
+
+fn limit_as_d1(connection: &Connection) -> rusqlite::Result<()> {
+    let limits = [
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
+        (Limit::SQLITE_LIMIT_COLUMN, 100),
+        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 5),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+        (Limit::SQLITE_LIMIT_LENGTH, 2_000_000),
+    ];
+    limits.into_iter().try_for_each(|(limit, value)| connection.set_limit(limit, value).map(drop))
+}
+
+impl Db for Sqlite {
+    fn query(&self, stmt: Stmt) -> BoxFut<'_, Result<Rows, DbError>> {
+        Box::pin(async move {
+            let mut rows = match is_select(&stmt.sql) {
+                true => self.threads.read(vec![stmt]).await?,
+                false => self.threads.write(vec![stmt]).await?,
+            };
+            rows.pop().ok_or_else(|| DbError::Failed("a statement had no answer".into()))
+        })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        // A panic while it was held rolled its transaction back: the connection is as good as before.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn batch(&self, stmts: Vec<Stmt>) -> BoxFut<'_, Result<Vec<Rows>, DbError>> {
+        Box::pin(self.threads.write(stmts))
     }
+}
 
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Sqlite) -> Result<T, DbError> + Send + 'static,
-    ) -> Result<T, DbError> {
-        let me = self.clone();
-        match tokio::task::spawn_blocking(move || work(&me)).await {
-            Ok(result) => result,
-            Err(stopped) => Err(DbError::Failed(stopped.to_string())),
-        }
-    }
+/// What only reads need not wait for the writer. A `WITH` may lead on to either, and goes to the writer.
+fn is_select(sql: &str) -> bool {
+    sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"))
 }
 
 /// What a database file says about itself.
@@ -213,67 +244,6 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn failed(error: rusqlite::Error) -> DbError {
-    match &error {
-        rusqlite::Error::SqliteFailure(e, _) if e.code == ErrorCode::ConstraintViolation => {
-            DbError::Constraint(error.to_string())
-        }
-        _ => DbError::Failed(error.to_string()),
-    }
-}
-
-struct Bound<'a>(&'a Val, Profile);
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self.0 {
-            Val::Null => ToSqlOutput::Owned(Value::Null),
-            Val::Int(i) if self.1 == Profile::D1 => ToSqlOutput::Owned(Value::Real(*i as f64)),
-            Val::Int(i) => ToSqlOutput::Owned(Value::Integer(*i)),
-            Val::Text(t) => ToSqlOutput::Borrowed(ValueRef::Text(t.as_bytes())),
-        })
-    }
-}
-
-fn run(connection: &Connection, stmt: &Stmt, profile: Profile) -> Result<Rows, DbError> {
-    let before = connection.total_changes();
-    let mut prepared = connection.prepare_cached(&stmt.sql).map_err(failed)?;
-    let columns: Vec<String> = prepared.column_names().map(str::to_owned).collect();
-    let mut rows = prepared.query(params_from_iter(stmt.params.iter().map(|v| Bound(v, profile)))).map_err(failed)?;
-    let mut values = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
-        for column in 0..columns.len() {
-            values.push(match row.get_ref(column).map_err(failed)? {
-                ValueRef::Null => Val::Null,
-                ValueRef::Integer(number) => Val::Int(number),
-                ValueRef::Text(text) => Val::Text(String::from_utf8_lossy(text).into_owned()),
-                ValueRef::Real(_) | ValueRef::Blob(_) => {
-                    return Err(DbError::Shape(format!("column {} is neither an integer nor text", column + 1)));
-                }
-            });
-        }
-    }
-    drop(rows);
-    Ok(Rows { columns, values, changes: connection.total_changes() - before })
-}
-
-impl Db for Sqlite {
-    fn query(&self, stmt: Stmt) -> BoxFut<'_, Result<Rows, DbError>> {
-        Box::pin(self.blocking(move |me| run(&me.lock(), &stmt, me.profile)))
-    }
-
-    fn batch(&self, stmts: Vec<Stmt>) -> BoxFut<'_, Result<Vec<Rows>, DbError>> {
-        Box::pin(self.blocking(move |me| {
-            let mut connection = me.lock();
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-            let rows: Result<Vec<Rows>, DbError> = stmts.iter().map(|s| run(&transaction, s, me.profile)).collect();
-            let rows = rows?;
-            transaction.commit().map_err(failed)?;
-            Ok(rows)
-        }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,8 +309,8 @@ mod tests {
     #[test]
     fn a_newer_database_is_not_touched() {
         let (dir, db) = open(Profile::Native);
-        db.lock().pragma_update(None, "user_version", 999).unwrap();
         drop(db);
+        Connection::open(dir.0.join("t.db")).unwrap().pragma_update(None, "user_version", 999).unwrap();
         let refused = Sqlite::open(&dir.0.join("t.db"), Profile::Native).err().unwrap();
         assert!(refused.to_string().contains("Install the newer program"), "{refused}");
     }
