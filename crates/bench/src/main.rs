@@ -1,12 +1,14 @@
-//! `./dev bench engine`: the engine and the monthly run, each beside a floor that is measured in the same run.
+//! `./dev bench`: the engine, the monthly run and the API, each beside a floor that is measured in the same run.
 //!
 //! Every figure is a process of its own, so that its time and its memory are its own too. A floor and what stands on it
 //! take turns; the table has the median of each, and the least and the most. Nothing here is a test.
 
+mod api;
 mod database;
 mod drafting;
 mod journal;
 mod measure;
+mod webhooks;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -27,12 +29,21 @@ fn main() -> anyhow::Result<()> {
             let (runs, facts) = (runs.parse().context("RUNS")?, facts.parse().context("FACTS")?);
             engine(Path::new(folder), Path::new(programs), Path::new(python), runs, facts)
         }
+        ["api", folder, programs, runs] => {
+            api::api(Path::new(folder), Path::new(programs), runs.parse().context("RUNS")?)
+        }
+        ["webhooks", port, run, n, connections] => webhooks::send(port.parse()?, run, n.parse()?, connections.parse()?),
+        ["inserts", database, run, n, connections] => {
+            api::inserts(Path::new(database), run, n.parse()?, connections.parse()?)
+        }
         ["parse", journal] => work::parse(journal),
         ["evaluate", database] => work::evaluate(Path::new(database)),
         ["columns", database] => work::columns(database),
         ["draft", database] => drafting::draft(Path::new(database)),
         ["seed", database, partners] => drafting::seed(database, partners.parse()?),
-        _ => bail!("usage: aikit-bench engine FOLDER PROGRAMS PYTHON RUNS FACTS; ./dev bench gives them"),
+        _ => bail!(
+            "usage: aikit-bench engine FOLDER PROGRAMS PYTHON RUNS FACTS, or api FOLDER PROGRAMS RUNS; ./dev bench gives them"
+        ),
     }
 }
 

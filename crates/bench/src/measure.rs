@@ -87,8 +87,8 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    pub(crate) fn of(spent: &[Spent], by: impl Fn(&Spent) -> Duration) -> Self {
-        let mut all: Vec<Duration> = spent.iter().map(by).collect();
+    pub(crate) fn of<T>(measured: &[T], by: impl Fn(&T) -> Duration) -> Self {
+        let mut all: Vec<Duration> = measured.iter().map(by).collect();
         all.sort();
         let at = |index: usize| all.get(index).copied().unwrap_or_default();
         Self { median: at(all.len() / 2), least: at(0), most: at(all.len().saturating_sub(1)) }

@@ -24,15 +24,18 @@ pub(crate) const WHOLE: u32 = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Assumptions {
     /// How many clients sign up a month, with at most three decimals: 1.5 is three in two months.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub new_clients_per_month: Decimal,
     /// What the new clients subscribe to. May be empty when there are none.
     pub plans: Vec<Plan>,
     /// The share of the clients with a payment due that leave instead, counted by the month: 0.02 is 2 %. A client that
     /// pays by the year stays to the end of it. Everybody's first payment is made.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub monthly_churn: Decimal,
     /// How many times 24 hours a subscription is free before its first payment.
     pub trial_days: u32,
@@ -44,6 +47,7 @@ pub struct Assumptions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Plan {
     /// How often it is paid.
     pub interval: Interval,
@@ -52,6 +56,7 @@ pub struct Plan {
     pub amount_minor: i64,
     /// The share of the new clients that choose it, as a fraction with at most six decimals. All shares add up to 1.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub share: Decimal,
 }
 

@@ -20,6 +20,7 @@ use crate::statement::{Line, LineKind, LineStatus, Reason};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Because {
     /// Other terms were applied, or the lines were computed by other rules.
     Terms,
@@ -52,6 +53,7 @@ pub enum Because {
 /// Names a fact of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FactName {
     /// When it happened.
     pub at: DateTime<Utc>,

@@ -43,6 +43,7 @@ pub enum ForecastError {
 /// The coming months of one partner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Forecast {
     /// The partner's code.
     pub partner: String,
@@ -71,6 +72,7 @@ pub struct Forecast {
 /// month vested, pending, held or forfeited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ForecastMonth {
     /// The first instant: that of the month, or `as_of` within the first.
     pub from: DateTime<Utc>,
@@ -112,6 +114,7 @@ pub struct ForecastMonth {
 /// What is earned, by its kind, in minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Earned {
     /// Shares of payments of a client's first year.
     #[cfg_attr(feature = "ts", ts(type = "number"))]
@@ -151,6 +154,7 @@ impl Earned {
 /// The sums over all months, in minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ForecastTotals {
     /// What is earned.
     pub earned: Earned,

@@ -8,6 +8,7 @@ use crate::why::Why;
 /// What one partner is owed at one instant, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Statement {
     /// The partner's code.
     pub partner: String,
@@ -38,6 +39,7 @@ pub struct Statement {
 /// A statement without its lines, with the same figures and the same digest: much quicker to make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Summary {
     /// The partner's code.
     pub partner: String,
@@ -61,6 +63,7 @@ pub struct Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Tier {
     /// Where everybody begins.
     Standard,
@@ -71,6 +74,7 @@ pub enum Tier {
 /// The sums of a statement, in minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Totals {
     /// Lines that have not vested yet.
     #[cfg_attr(feature = "ts", ts(type = "number"))]
@@ -101,6 +105,7 @@ pub struct Totals {
 /// One amount that was earned or taken back, with everything that says why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Line {
     /// Made of what the line is about, so that the same fact makes the same line on every machine.
     pub id: String,
@@ -145,6 +150,7 @@ pub struct Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum LineKind {
     /// A share of an invoice of a referral's first year.
     FirstYear,
@@ -178,6 +184,7 @@ impl LineKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum LineStatus {
     /// The referral was rejected.
     Void,
@@ -208,6 +215,7 @@ impl LineStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Reason {
     /// Void: a person rejected the referral.
     Rejected,
@@ -234,6 +242,7 @@ impl Reason {
 /// A fact without effect, because it points at something that no fact before `as_of` made known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Unmatched {
     /// The id of the fact.
     pub id: String,
@@ -252,6 +261,7 @@ pub struct Unmatched {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "Each is the thing that its name says.")]
 pub enum Missing {
     Partner,
@@ -281,6 +291,7 @@ impl Missing {
 /// What is known about one referral at `as_of` (docs/rules.md §3, §5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReferralState {
     /// The referral.
     pub referral: String,
@@ -325,6 +336,7 @@ pub struct ReferralState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Flag {
     /// The client's company is the partner's own.
     SelfReferral,
@@ -336,6 +348,7 @@ pub enum Flag {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Decision {
     /// It counts.
     Cleared,
@@ -347,6 +360,7 @@ pub enum Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ClientStatus {
     /// It has had no subscription yet.
     SignedUp,
@@ -361,6 +375,7 @@ pub enum ClientStatus {
 /// How near a partner is to the next tiers, under the terms in force at `as_of`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Progress {
     /// Towards the volume bonus of the quarter that `as_of` lies in.
     pub volume: VolumeProgress,
@@ -371,6 +386,7 @@ pub struct Progress {
 /// Towards the volume bonus of the running quarter.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VolumeProgress {
     /// The quarter, such as `2026-Q4`.
     pub quarter: String,
@@ -391,6 +407,7 @@ pub struct VolumeProgress {
 /// Towards platinum.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlatinumProgress {
     /// Since when the partner is platinum.
     pub since: Option<DateTime<Utc>>,

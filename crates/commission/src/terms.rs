@@ -62,6 +62,7 @@ pub struct VolumeTerms {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum VolumeScope {
     /// Every invoice, for life, of the referrals that first paid in the quarter.
     #[default]

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 /// What a run will pay, frozen. Approvals bind to its [hash](Seal::run_hash).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Seal {
     /// Which money: `test` or `live`.
     pub environment: String,
@@ -25,6 +26,7 @@ pub struct Seal {
 
 /// One payment of a seal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SealedItem {
     /// Id of the item.
     pub item: String,
@@ -42,6 +44,7 @@ pub struct SealedItem {
 
 /// One partner that a seal does not pay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SealedNotPaid {
     /// Partner code.
     pub partner: String,

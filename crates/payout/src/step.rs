@@ -5,6 +5,7 @@ use crate::{REPLAY_WINDOW_H, SealedItem};
 
 /// Where a payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Nothing is on its way.
@@ -78,6 +79,7 @@ pub struct Attempt {
 
 /// What came of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Stripe has the transfer.
@@ -92,6 +94,7 @@ pub enum Outcome {
 
 /// Parameters of a transfer; frozen with the seal, so that every resend of an attempt is the same request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TransferParams {
     /// Minor units.
     pub amount_minor: i64,
@@ -109,6 +112,7 @@ pub struct TransferParams {
 
 /// A transfer as Stripe shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Transfer {
     /// `tr_…`.
     pub id: String,
@@ -128,6 +132,7 @@ pub struct Transfer {
 
 /// What Stripe answered to a send, sorted by what it means for the money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
     /// 2xx with a readable transfer.

@@ -225,7 +225,7 @@ pub(crate) async fn head(app: &App) -> Result<AuditHead, DbError> {
 }
 
 /// Which page of the chain.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(crate) struct Asked {
     /// Entries with a smaller number.
     before: Option<i64>,

@@ -132,11 +132,16 @@ async fn link_of(app: &App, id: &str, partner: Option<&str>) -> Result<Option<Li
     Ok(app.db.query(query).await?.first()?)
 }
 
+/// The query of an address that leads here: `l` (a link), `to` (a path), `ref` (a code) and `utm_*`.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Asked(BTreeMap<String, String>);
+
 /// Redirects to the link's page, or the site's home page; an unknown code gets no cookie.
 pub(crate) async fn follow(
     State(app): State<App>,
     given: Result<Path<String>, PathRejection>,
-    Query(query): Query<BTreeMap<String, String>>,
+    Query(Asked(query)): Query<Asked>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -176,7 +181,7 @@ fn go(target: &Url, cookies: Cookies) -> Response {
 /// `?ref=CODE` on any page of the site: the same click, the same cookie, an image that nobody sees.
 pub(crate) async fn pixel(
     State(app): State<App>,
-    Query(query): Query<BTreeMap<String, String>>,
+    Query(Asked(query)): Query<Asked>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

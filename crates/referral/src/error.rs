@@ -142,6 +142,11 @@ pub(crate) async fn no_such_route() -> ApiError {
     not_found("There is nothing at this address.")
 }
 
+pub(crate) async fn wrong_method() -> Response {
+    let body = ErrorBody { code: ErrorCode::NotFound, message: "There is nothing to do so at this address.".into() };
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+}
+
 /// Every answer says when it was computed, is not kept by caches in between, and is read as what it says it is.
 pub(crate) async fn stamp(State(app): State<App>, request: Request, next: Next) -> Response {
     let as_of = app.host.now().to_rfc3339_opts(SecondsFormat::Millis, true);

@@ -1,7 +1,7 @@
 //! An agency joins, accepts the terms, and is led on to Stripe.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use chrono::TimeDelta;
@@ -14,7 +14,7 @@ use wire::{AcceptTerms, AcceptedTerms, CurrentTerms, JoinPartner, Joined, Onboar
 use crate::audit::{self, Entry};
 use crate::auth::{Partner, read_email};
 use crate::db::DbError;
-use crate::error::{ApiError, Body, changed, conflict, invalid, not_found, unavailable};
+use crate::error::{ApiError, Body, Segment, changed, conflict, invalid, not_found, unavailable};
 use crate::limits::{self, Network};
 use crate::members::Owner;
 use crate::ports::{Config, HttpRequest};
@@ -237,7 +237,7 @@ struct Agency {
 /// Stripe comes back to this same address, with `?back=done` or `?back=again`.
 pub(crate) async fn onboard(
     State(app): State<App>,
-    Path(token): Path<String>,
+    Segment(token): Segment,
     axum::extract::RawQuery(query): axum::extract::RawQuery,
 ) -> Result<Response, ApiError> {
     let agency: Option<Agency> = app

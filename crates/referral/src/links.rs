@@ -195,7 +195,7 @@ async fn load(app: &App, partner: &Partner, id: Option<&str>, archived: bool) ->
 }
 
 /// Which links.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(crate) struct Asked {
     #[serde(default)]
     archived: bool,

@@ -3,7 +3,7 @@
 //! A member makes links and reads everything; onboarding, terms and people are the owner's.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use wire::{Account, InviteMember, Member, PartnerName, Role};
 use crate::audit::{self, Entry};
 use crate::auth::{FRESH, Partner, Signed, read_email};
 use crate::db::{DbError, Stmt, guard};
-use crate::error::{ApiError, Body, conflict, forbidden, not_found, step_up};
+use crate::error::{ApiError, Body, Segment, conflict, forbidden, not_found, step_up};
 use crate::tokens::{self, at, ms};
 use crate::{App, sql};
 
@@ -146,7 +146,7 @@ async fn member_of(app: &App, owner: &Owner, person: &str) -> Result<Member, Api
 pub(crate) async fn remove(
     FreshOwner(owner): FreshOwner,
     State(app): State<App>,
-    Path(person): Path<String>,
+    Segment(person): Segment,
 ) -> Result<Json<Vec<Member>>, ApiError> {
     let member = member_of(&app, &owner, &person).await?;
     if member.role == Role::Owner {
@@ -173,7 +173,7 @@ pub(crate) async fn remove(
 pub(crate) async fn hand_over(
     FreshOwner(owner): FreshOwner,
     State(app): State<App>,
-    Path(person): Path<String>,
+    Segment(person): Segment,
 ) -> Result<Json<Vec<Member>>, ApiError> {
     let member = member_of(&app, &owner, &person).await?;
     if member.role == Role::Owner {

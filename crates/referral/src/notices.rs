@@ -415,7 +415,7 @@ fn unsubscribe_url(app: &App, secret: &str, person: &str, kind: Kind) -> Url {
 }
 
 /// The query of an unsubscribe link.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(crate) struct Unsubscribe {
     person: String,
     kind: String,

@@ -2,7 +2,7 @@
 //! order, and tried again for three days.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use chrono::{DateTime, SecondsFormat, Utc};
 use hmac::{Hmac, KeyInit, Mac as _};
 use http::Method;
@@ -13,7 +13,7 @@ use wire::{DeliveryState, WebhookDeliveries, WebhookDelivery};
 
 use crate::auth::{Finance, Staff};
 use crate::db::Stmt;
-use crate::error::{ApiError, conflict, invalid, not_found};
+use crate::error::{ApiError, Params, Segment, conflict, invalid, not_found};
 use crate::ports::{HttpRequest, WebhookEndpoint};
 use crate::tokens::{at, ms};
 use crate::{App, sql};
@@ -300,9 +300,8 @@ pub async fn resend_webhook(app: &App, delivery: i64) -> Result<(), ApiError> {
 pub(crate) async fn list(
     _: Staff,
     State(app): State<App>,
-    asked: Result<Query<WebhookDeliveries>, axum::extract::rejection::QueryRejection>,
+    Params(asked): Params<WebhookDeliveries>,
 ) -> Result<Json<Vec<WebhookDelivery>>, ApiError> {
-    let Query(asked) = asked.map_err(|e| invalid(format!("The query cannot be used: {}.", e.body_text())))?;
     Ok(Json(webhook_deliveries(&app, &asked).await?))
 }
 
@@ -310,7 +309,7 @@ pub(crate) async fn list(
 pub(crate) async fn resend(
     _: Finance,
     State(app): State<App>,
-    Path(delivery): Path<String>,
+    Segment(delivery): Segment,
 ) -> Result<Json<Value>, ApiError> {
     let number = delivery.parse().map_err(|_| not_found("There is no such delivery."))?;
     resend_webhook(&app, number).await?;

@@ -1,7 +1,7 @@
 //! What an agency sees: its overview, clients and payouts, each computed by the engine out of its own facts.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use commission::{ClientStatus, Line, LineKind, LineStatus, Reason, ReferralState, Statement, is_free_mail};
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use wire::{
 };
 
 use crate::auth::Partner;
-use crate::error::{ApiError, not_found};
+use crate::error::{ApiError, Segment, not_found};
 use crate::join::{is_payable, not_payable};
 use crate::links::share_url;
 use crate::run_decide::{Standing, Verdict, in_words, month, next_month};
@@ -254,7 +254,7 @@ pub(crate) async fn clients(State(app): State<App>, partner: Partner) -> Result<
 pub(crate) async fn client(
     State(app): State<App>,
     partner: Partner,
-    Path(referral): Path<String>,
+    Segment(referral): Segment,
 ) -> Result<Json<ClientDetail>, ApiError> {
     let now = app.host.now();
     let facts = journal::partner_facts(&app, &partner.code, None).await?;
@@ -329,7 +329,7 @@ pub(crate) async fn payouts(State(app): State<App>, partner: Partner) -> Result<
 pub(crate) async fn payout(
     State(app): State<App>,
     partner: Partner,
-    Path(item): Path<String>,
+    Segment(item): Segment,
 ) -> Result<Json<PayoutDetail>, ApiError> {
     runs::detail(&app, &item, Some(&partner.code)).await.map(Json)
 }

@@ -58,7 +58,7 @@ impl Row {
 }
 
 /// Which partners.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, utoipa::IntoParams)]
 pub(crate) struct Asked {
     /// Part of a name, an address or a website; or a code, or a slug.
     q: Option<String>,

@@ -24,7 +24,7 @@ use crate::{App, inbox, journal, promotion, sql};
 const MOST: usize = 200;
 
 /// Which part of the queue.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(crate) struct Asked {
     /// Those that are decided, and not those that wait.
     #[serde(default)]

@@ -2,7 +2,7 @@
 //! the item's fence and version, so that two executors, or one that slept, cannot act on the same record.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use commission::{Fact, FactBody};
 use payout::{Attempt, Decision, Effect, Event, LEASE_S, Outcome, Record, Seal, SealedItem, State as ItemState, step};
@@ -11,7 +11,7 @@ use wire::{ClaimItems, Claimed, ClaimedItem, Grant, Intent, Observe, Observed, R
 
 use crate::auth::ExecutorKey;
 use crate::db::{Stmt, Val, guard};
-use crate::error::{ApiError, Body, changed, conflict, forbidden, not_found, unavailable};
+use crate::error::{ApiError, Body, Segment, changed, conflict, forbidden, not_found, unavailable};
 use crate::tokens::{at, ms};
 use crate::{App, journal, lock, sql};
 
@@ -66,7 +66,7 @@ async fn good_grant(app: &App, grant: &str, run: &str) -> Result<(), ApiError> {
 pub(crate) async fn claim(
     _: ExecutorKey,
     State(app): State<App>,
-    Path(run): Path<String>,
+    Segment(run): Segment,
     Body(asked): Body<ClaimItems>,
 ) -> Result<Json<Claimed>, ApiError> {
     #[derive(Deserialize)]
@@ -277,7 +277,7 @@ fn refused(refusal: payout::Refusal) -> ApiError {
 pub(crate) async fn observe(
     _: ExecutorKey,
     State(app): State<App>,
-    Path(item): Path<String>,
+    Segment(item): Segment,
     Body(seen): Body<Observe>,
 ) -> Result<Json<Observed>, ApiError> {
     let loaded = load(&app, &item).await?;
@@ -301,7 +301,7 @@ pub(crate) async fn observe(
 pub(crate) async fn intent(
     _: ExecutorKey,
     State(app): State<App>,
-    Path(item): Path<String>,
+    Segment(item): Segment,
     Body(asked): Body<RecordIntent>,
 ) -> Result<Json<Intent>, ApiError> {
     lock::refuse_locked(&app).await?;
@@ -321,7 +321,7 @@ pub(crate) async fn intent(
 pub(crate) async fn settle(
     _: ExecutorKey,
     State(app): State<App>,
-    Path(item): Path<String>,
+    Segment(item): Segment,
     Body(said): Body<Settle>,
 ) -> Result<Json<Settled>, ApiError> {
     let loaded = load(&app, &item).await?;

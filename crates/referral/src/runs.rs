@@ -15,7 +15,7 @@ use wire::{
 use crate::audit::{self, Entry};
 use crate::auth::{Finance, FreshFinance, Staff};
 use crate::db::{DbError, Stmt, guard};
-use crate::error::{ApiError, Body, changed, conflict, forbidden, invalid, not_found, unavailable};
+use crate::error::{ApiError, Body, Segment, changed, conflict, forbidden, invalid, not_found, unavailable};
 use crate::run_decide::{carried_minor, in_words};
 use crate::tokens::{self, at, ms};
 use crate::{App, journal, lock, posting, sql};
@@ -97,7 +97,7 @@ pub(crate) async fn list(_: Staff, State(app): State<App>) -> Result<Json<Vec<Ru
 }
 
 /// `GET /v1/runs/{run}`.
-pub(crate) async fn one(_: Staff, State(app): State<App>, Path(run): Path<String>) -> Result<Json<Run>, ApiError> {
+pub(crate) async fn one(_: Staff, State(app): State<App>, Segment(run): Segment) -> Result<Json<Run>, ApiError> {
     load(&app, &run).await.map(Json)
 }
 
@@ -292,7 +292,7 @@ impl From<PayoutRow> for Payout {
 pub(crate) async fn seal(
     Finance(account): Finance,
     State(app): State<App>,
-    Path(run): Path<String>,
+    Segment(run): Segment,
     Body(asked): Body<SealRun>,
 ) -> Result<Json<Run>, ApiError> {
     let (head, _) = head(&app, &run).await?;
@@ -413,7 +413,7 @@ async fn build_seal(app: &App, head: &Head) -> Result<Seal, ApiError> {
 pub(crate) async fn approve(
     FreshFinance(account): FreshFinance,
     State(app): State<App>,
-    Path(run): Path<String>,
+    Segment(run): Segment,
     Body(asked): Body<ApproveRun>,
 ) -> Result<Json<Run>, ApiError> {
     let (head, _) = head(&app, &run).await?;
@@ -471,7 +471,7 @@ pub(crate) async fn approve(
 pub(crate) async fn send(
     FreshFinance(account): FreshFinance,
     State(app): State<App>,
-    Path(run): Path<String>,
+    Segment(run): Segment,
     Body(asked): Body<SendRun>,
 ) -> Result<Json<Run>, ApiError> {
     let (head, _) = head(&app, &run).await?;

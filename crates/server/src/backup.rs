@@ -84,10 +84,10 @@ pub(crate) async fn restore(options: &Restore) -> anyhow::Result<()> {
     sqlite::backup(&options.from, &partial)?;
     let epoch = {
         let app = serve::offline_app(&scratch)?;
-        let epoch = referral::begin_restored(&app).await.context("the restored database cannot be marked")?;
-        serve::settle(&app).await?;
-        epoch
+        referral::begin_restored(&app).await.context("the restored database cannot be marked")?
     };
+    // Closing it has moved everything into the one file that is renamed.
+    ensure!(!scratch.join("referral.db-wal").exists(), "{} was not closed", partial.display());
     sound(&partial)?;
     std::fs::File::open(&partial)?.sync_all()?;
     settle(&partial, &to)?;

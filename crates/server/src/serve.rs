@@ -12,7 +12,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use clap::Args;
 use referral::App;
-use referral::sql;
 use sqlite::{Profile, Sqlite};
 use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
@@ -101,13 +100,7 @@ pub(crate) fn copy_database(data: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(sqlite::backup(&data.join("referral.db"), &to.join("referral.db"))?)
 }
 
-/// Moves what is in the write-ahead log into the database itself.
-pub(crate) async fn settle(app: &App) -> anyhow::Result<()> {
-    app.db.query(sql!("PRAGMA wal_checkpoint(TRUNCATE)")).await?;
-    Ok(())
-}
-
-/// The same, of a database that is there already: looking at nothing by mistake must not look like success.
+/// The API's use cases on a database that is there already: looking at nothing by mistake must not look like success.
 pub(crate) fn existing_app(data: &Path) -> anyhow::Result<App> {
     let file = data.join("referral.db");
     anyhow::ensure!(file.is_file(), "there is no database {}; check --data", file.display());
@@ -175,9 +168,8 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
     listen::serve(listener, router, limits, proxies, stop()).await;
     host.end(END_WITHIN).await;
     duties.end(END_WITHIN).await;
-    if let Err(error) = settle(&app).await {
-        tracing::warn!(%error, "the write-ahead log stays for the next start");
-    }
+    // Closing moves what is in the write-ahead log into the database itself.
+    drop(app);
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// One entry of the audit chain: who decided what, when, and why.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 pub struct AuditEntry {
     /// Its number: 1, 2, 3, … without a gap.
     pub n: i64,
@@ -32,7 +33,7 @@ pub struct AuditEntry {
 }
 
 /// Where the chain ends. Kept somewhere else, it shows later that nothing before it was changed or removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct AuditHead {
     /// Number of the newest entry; 0 for an empty chain.
     pub n: i64,
@@ -41,7 +42,7 @@ pub struct AuditHead {
 }
 
 /// `GET /v1/audit`: a page of the chain, the newest first.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct AuditPage {
     /// Where the chain ended when this was read.
     pub head: AuditHead,

@@ -64,7 +64,7 @@ macro_rules! calls {
 }
 
 /// A call without arguments beside those of its path.
-#[derive(serde::Serialize, serde::Deserialize, TS)]
+#[derive(serde::Serialize, serde::Deserialize, TS, ToSchema)]
 pub struct Nothing {}
 
 calls! {

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A send grant: the right to claim the items of one approved run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Grant {
     /// Id of the grant.
     pub grant: String,
@@ -17,7 +18,7 @@ pub struct Grant {
 }
 
 /// `POST /v1/runs/{run}/claims`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ClaimItems {
     /// Id of the grant.
     pub grant: String,
@@ -28,7 +29,7 @@ pub struct ClaimItems {
 }
 
 /// What a claim hands out: the seal, so that the executor can recompute its hash, and the items.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Claimed {
     /// The whole seal.
     pub seal: payout::Seal,
@@ -39,7 +40,7 @@ pub struct Claimed {
 }
 
 /// An item under lease.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ClaimedItem {
     /// Id of the item.
     pub item: String,
@@ -50,7 +51,7 @@ pub struct ClaimedItem {
 }
 
 /// `POST /v1/items/{item}/observations`: what Stripe lists under the item's transfer group.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Observe {
     /// Id of the grant.
     pub grant: String,
@@ -61,7 +62,7 @@ pub struct Observe {
 }
 
 /// What to do with an item after looking.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Observed {
     /// It is settled: nothing to send.
@@ -78,7 +79,7 @@ pub enum Observed {
 }
 
 /// `POST /v1/items/{item}/intents`: record that the attempt is about to be sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RecordIntent {
     /// Id of the grant.
     pub grant: String,
@@ -91,7 +92,7 @@ pub struct RecordIntent {
 }
 
 /// A recorded intent: the key and the frozen parameters to send.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Intent {
     /// Number of the attempt.
     pub attempt: i64,
@@ -102,7 +103,7 @@ pub struct Intent {
 }
 
 /// `POST /v1/items/{item}/settlements`: what Stripe answered. Idempotent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Settle {
     /// Number of the attempt.
     pub attempt: i64,
@@ -111,7 +112,7 @@ pub struct Settle {
 }
 
 /// Where the item stands after a settlement.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Settled {
     /// State of the item.
     pub state: payout::State,

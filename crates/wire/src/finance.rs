@@ -2,11 +2,12 @@ use chrono::{DateTime, Utc};
 use commission::Tier;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::PayoutState;
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// Computed; can be computed again.
@@ -24,7 +25,7 @@ pub enum RunState {
 }
 
 /// A month's run in the list of runs.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct RunSummary {
     /// Id of the run.
     pub run: String,
@@ -53,7 +54,7 @@ pub struct RunSummary {
 }
 
 /// `GET /v1/runs/{run}`: one run.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Run {
     /// As in the list.
     pub summary: RunSummary,
@@ -74,7 +75,7 @@ pub struct Run {
 }
 
 /// One partner's payment within a run.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct RunItem {
     /// Id of the item; `payout` of the fact that it will post.
     pub item: String,
@@ -103,7 +104,7 @@ pub struct RunItem {
 }
 
 /// A partner that a run does not pay.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct NotPaid {
     /// Partner code.
     pub partner: String,
@@ -120,7 +121,7 @@ pub struct NotPaid {
 }
 
 /// Conditions of a payment, in the order in which they are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotPaidReason {
     /// The agency is suspended.
@@ -146,7 +147,7 @@ pub enum NotPaidReason {
 }
 
 /// One approval of a seal.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Approval {
     /// Address of the approver.
     pub by: String,
@@ -155,7 +156,7 @@ pub struct Approval {
 }
 
 /// Items of a run, by state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct RunProgress {
     /// Wait to be sent.
     pub queued: u32,
@@ -172,7 +173,7 @@ pub struct RunProgress {
 }
 
 /// A send grant as finance sees it.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct GrantState {
     /// Until when it is good.
     pub expires_at: DateTime<Utc>,
@@ -181,21 +182,21 @@ pub struct GrantState {
 }
 
 /// `POST /v1/runs`: draft the run of a month.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct DraftRun {
     /// The month to close, `2026-10`; it must have ended.
     pub period: String,
 }
 
 /// `POST /v1/runs/{run}/seal`: freeze what was seen.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct SealRun {
     /// Version that was looked at.
     pub version: u32,
 }
 
 /// `POST /v1/runs/{run}/approve`: needs a fresh sign-in.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct ApproveRun {
     /// The seal that is approved.
     pub run_hash: String,
@@ -206,7 +207,7 @@ pub struct ApproveRun {
 }
 
 /// `POST /v1/runs/{run}/send`: needs a fresh sign-in; issues a send grant.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct SendRun {
     /// The seal that is sent.
     pub run_hash: String,

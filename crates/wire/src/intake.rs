@@ -1,9 +1,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// `POST /v1/partners`: an agency joins.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct JoinPartner {
     /// Name of the agency, 1 to 200 characters.
     pub agency_name: String,
@@ -18,7 +19,7 @@ pub struct JoinPartner {
 }
 
 /// The agency has joined.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Joined {
     /// `PARTNER_XXXXXXXX`.
     pub partner_code: String,
@@ -31,7 +32,7 @@ pub struct Joined {
 }
 
 /// `GET /v1/terms/current`.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct CurrentTerms {
     /// Version to send as `accept_terms`.
     pub version: String,
@@ -44,7 +45,7 @@ pub struct CurrentTerms {
 }
 
 /// `POST /v1/signups`: AIKit's backend reports a sign-up.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, TS, ToSchema)]
 pub struct SignUp {
     /// AIKit's id of the customer; the call is idempotent on it.
     pub customer_id: String,
@@ -71,7 +72,7 @@ pub struct SignUp {
 }
 
 /// Whom a sign-up was credited to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct SignedUp {
     /// Id of the referral; `null` when nobody is credited.
     pub referral_id: Option<String>,
@@ -86,7 +87,7 @@ pub struct SignedUp {
 }
 
 /// `GET /v1/inbox`: which of Stripe's events to show.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema, utoipa::IntoParams)]
 pub struct InboxQuery {
     /// `received`, `done`, `waiting`, `ignored` or `failed`; all, if absent.
     #[serde(default)]
@@ -97,7 +98,7 @@ pub struct InboxQuery {
 }
 
 /// A page of Stripe's events, the newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct InboxPage {
     /// The events.
     pub events: Vec<InboxEvent>,
@@ -106,7 +107,7 @@ pub struct InboxPage {
 }
 
 /// One of Stripe's events, and where it stands. Its body is not shown: it is about people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct InboxEvent {
     /// `evt_…`.
     pub event: String,

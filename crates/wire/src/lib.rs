@@ -29,12 +29,13 @@ pub use staff::*;
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// Header of every answer: the API's own time when it was computed (RFC 3339). A copy that is shown later carries it on.
 pub const AS_OF_HEADER: &str = "aikit-as-of";
 
 /// The body of every answer that is not a success.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct ErrorBody {
     /// What a program may branch on.
     pub code: ErrorCode,
@@ -43,7 +44,7 @@ pub struct ErrorBody {
 }
 
 /// Why a call was refused. A variant exists only where someone branches on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The request cannot be read, or a field has a value that it may not have.

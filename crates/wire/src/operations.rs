@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `GET /v1/preferences` and `POST /v1/preferences`: which e-mail a person wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Preferences {
     /// The welcome, and the first commission.
     pub milestones: bool,
@@ -20,7 +21,7 @@ fn yes() -> bool {
 }
 
 /// One event on its way to one endpoint, in `GET /v1/webhook-deliveries`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WebhookDelivery {
     /// Number of the delivery.
     pub delivery: i64,
@@ -46,7 +47,7 @@ pub struct WebhookDelivery {
 }
 
 /// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Waits for its next try.
@@ -58,7 +59,7 @@ pub enum DeliveryState {
 }
 
 /// Query of `GET /v1/webhook-deliveries`: a page, the newest first.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema, utoipa::IntoParams)]
 pub struct WebhookDeliveries {
     /// Only those that stand so.
     pub state: Option<DeliveryState>,
@@ -69,7 +70,7 @@ pub struct WebhookDeliveries {
 }
 
 /// `GET /v1/payouts-lock`: the brake on payouts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PayoutLock {
     /// Nothing is claimed and no intent is recorded.
     pub locked: bool,
@@ -86,14 +87,14 @@ pub struct PayoutLock {
 }
 
 /// `POST /v1/payouts-lock/lock`: needs a fresh sign-in of finance or an admin.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LockPayouts {
     /// Why, for those who must lift it.
     pub reason: String,
 }
 
 /// `POST /v1/payouts-lock/unlock`: one of the two consents. Needs a fresh sign-in of finance or an admin.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct UnlockPayouts {
     /// The lock that was looked at.
     pub lock: String,
@@ -102,7 +103,7 @@ pub struct UnlockPayouts {
 }
 
 /// `GET /healthz`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// `ok`; a database that cannot be written answers 503 instead.
     pub status: String,
@@ -119,7 +120,7 @@ pub struct Health {
 }
 
 /// How far something is behind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Lag {
     /// How many wait.
     pub waiting: u32,

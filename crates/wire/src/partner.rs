@@ -2,11 +2,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 use commission::{ClientStatus, Flag, Line, PlatinumProgress, Tier, Totals, VolumeProgress};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::{PartnerName, Role};
 
 /// `GET /v1/overview`: an agency's first page.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Overview {
     /// The agency.
     pub partner: PartnerName,
@@ -41,7 +42,7 @@ pub struct Overview {
 }
 
 /// What a month's lines add up to, by status.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Estimate {
     /// Vested + pending + held.
     pub total_minor: i64,
@@ -58,7 +59,7 @@ pub struct Estimate {
 }
 
 /// The payout to come.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct NextPayout {
     /// First day of the next month: the day it is computed.
     pub on: NaiveDate,
@@ -69,7 +70,7 @@ pub struct NextPayout {
 }
 
 /// What the lines earned in one month come to.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct MonthEarned {
     /// `2026-11`.
     pub month: String,
@@ -84,7 +85,7 @@ pub struct MonthEarned {
 }
 
 /// From clicks to money.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, TS, ToSchema)]
 pub struct Funnel {
     /// Clicks by people, in the last 90 days.
     pub clicks: u32,
@@ -95,7 +96,7 @@ pub struct Funnel {
 }
 
 /// What the agency should do next.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct NextStep {
     /// Which step.
     pub kind: NextStepKind,
@@ -106,7 +107,7 @@ pub struct NextStep {
 }
 
 /// Kinds of next steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NextStepKind {
     /// Connect or finish the Stripe account: call `onboarding_link` and open it.
@@ -120,14 +121,14 @@ pub enum NextStepKind {
 }
 
 /// `POST /v1/terms/accept`: the owner accepts the terms in force, and with them the disclosure.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct AcceptTerms {
     /// Version that was shown, from `GET /v1/terms/current`.
     pub version: String,
 }
 
 /// A version of the terms that the agency has accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct AcceptedTerms {
     /// Version of the agreement and the disclosure.
     pub version: String,
@@ -138,7 +139,7 @@ pub struct AcceptedTerms {
 }
 
 /// Somebody who signs in for an agency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Member {
     /// Id of the person.
     pub person: String,
@@ -153,21 +154,21 @@ pub struct Member {
 }
 
 /// `POST /v1/members`: the owner invites somebody.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct InviteMember {
     /// Address that will sign in.
     pub email: String,
 }
 
 /// `POST /v1/onboarding`: a one-time address that leads on to Stripe.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct OnboardingLink {
     /// Open it in a browser.
     pub url: String,
 }
 
 /// UTM parameters of a link. Empty ones are left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Utm {
     /// `utm_source`.
     #[serde(default)]
@@ -189,7 +190,7 @@ pub struct Utm {
 }
 
 /// `POST /v1/links`: make a link. The id is the caller's (UUID), so that a repeated call makes one link.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct CreateLink {
     /// UUID made by the caller.
     pub id: String,
@@ -203,7 +204,7 @@ pub struct CreateLink {
 }
 
 /// A referral link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Link {
     /// UUID.
     pub id: String,
@@ -227,7 +228,7 @@ pub struct Link {
 }
 
 /// A referred client, as its agency sees it.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Client {
     /// Id of the referral.
     pub referral: String,
@@ -260,7 +261,7 @@ pub struct Client {
 }
 
 /// `GET /v1/clients/{referral}`: a client and the reason of every cent.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct ClientDetail {
     /// The client.
     pub client: Client,
@@ -271,7 +272,7 @@ pub struct ClientDetail {
 }
 
 /// One thing that led to a credit.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Touch {
     /// When.
     pub at: DateTime<Utc>,
@@ -280,7 +281,7 @@ pub struct Touch {
 }
 
 /// Where one transfer stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PayoutState {
     /// Waits to be sent.
@@ -298,7 +299,7 @@ pub enum PayoutState {
 }
 
 /// A payout: our transfer to an agency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Payout {
     /// Id of the run's item.
     pub item: String,
@@ -317,7 +318,7 @@ pub struct Payout {
 }
 
 /// `GET /v1/payouts/{item}` and a run's statement: what a payout is made of.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct PayoutDetail {
     /// The payout.
     pub payout: Payout,

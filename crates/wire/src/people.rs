@@ -1,11 +1,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::Role;
 
 /// `GET /v1/auth/methods`: how people sign in here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct SignInMethods {
     /// By a code that comes by e-mail.
     pub email_codes: bool,
@@ -14,7 +15,7 @@ pub struct SignInMethods {
 }
 
 /// `POST /v1/auth/oidc`: begin a sign-in at the issuer.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, TS, ToSchema)]
 pub struct BeginSignIn {
     /// The page to come back to, `#/runs/2026-10.1`; the first page without it.
     pub return_to: Option<String>,
@@ -26,7 +27,7 @@ pub struct BeginSignIn {
 }
 
 /// A program that waits on loopback for the browser to come back (RFC 8252).
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct ProgramSignIn {
     /// Port on 127.0.0.1.
     pub port: u16,
@@ -37,7 +38,7 @@ pub struct ProgramSignIn {
 }
 
 /// Where the person's browser goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct SignInBegun {
     /// An address of this API, which leads on to the issuer.
     pub url: String,
@@ -46,7 +47,7 @@ pub struct SignInBegun {
 }
 
 /// `POST /v1/auth/oidc/sessions`: a program exchanges what the browser brought for a session.
-#[derive(Clone, Serialize, Deserialize, TS)]
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
 pub struct RedeemSignIn {
     /// The code.
     pub code: String,
@@ -55,7 +56,7 @@ pub struct RedeemSignIn {
 }
 
 /// One of a person's own sessions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct OpenSession {
     /// Id.
     pub session: String,
@@ -72,7 +73,7 @@ pub struct OpenSession {
 }
 
 /// One of AIKit's own people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct StaffPerson {
     /// Id.
     pub person: String,
@@ -87,7 +88,7 @@ pub struct StaffPerson {
 }
 
 /// `POST /v1/people`: let one of AIKit's own people sign in.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct AddPerson {
     /// Address.
     pub email: String,
@@ -96,14 +97,14 @@ pub struct AddPerson {
 }
 
 /// `POST /v1/people/{person}/role`.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct ChangeRole {
     /// Staff, finance, admin or auditor.
     pub role: Role,
 }
 
 /// What a key opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyKind {
     /// AIKit's backend: sign-ups.
@@ -123,7 +124,7 @@ impl KeyKind {
 }
 
 /// A key of a program, without the key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct ApiKey {
     /// Id.
     pub key: String,
@@ -140,7 +141,7 @@ pub struct ApiKey {
 }
 
 /// `POST /v1/keys`.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct IssueKey {
     /// What it opens.
     pub kind: KeyKind,
@@ -149,7 +150,7 @@ pub struct IssueKey {
 }
 
 /// A key, the one time that it is shown.
-#[derive(Clone, Serialize, Deserialize, TS)]
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
 pub struct IssuedKey {
     /// The key itself.
     pub secret: String,

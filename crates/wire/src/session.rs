@@ -1,9 +1,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// What a person may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Owner of an agency: its links, earnings, payouts, onboarding and terms.
@@ -21,7 +22,7 @@ pub enum Role {
 }
 
 /// Who is signed in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Account {
     /// Id of the person.
     pub user: String,
@@ -36,7 +37,7 @@ pub struct Account {
 }
 
 /// An agency as it is named everywhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct PartnerName {
     /// Partner code, `PARTNER_XXXXXXXX`.
     pub code: String,
@@ -45,21 +46,21 @@ pub struct PartnerName {
 }
 
 /// `POST /v1/auth/codes`: send a sign-in code. The answer is the same for unknown addresses.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct RequestCode {
     /// Address of the person.
     pub email: String,
 }
 
 /// The code is on its way, if the address is known.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct CodeRequested {
     /// Seconds for which the code is good.
     pub expires_in_s: u32,
 }
 
 /// Where the refresh token is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// A browser: an HttpOnly cookie, out of the page's reach.
@@ -69,7 +70,7 @@ pub enum Keep {
 }
 
 /// `POST /v1/auth/sessions`: exchange a code for a session.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct StartSession {
     /// Address of the person.
     pub email: String,
@@ -80,7 +81,7 @@ pub struct StartSession {
 }
 
 /// `POST /v1/demo/sessions`: sign in as one of the demo's people. Exists under `serve --demo` alone.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct StartDemoSession {
     /// Id from `GET /v1/demo/people`.
     pub person: String,
@@ -89,14 +90,14 @@ pub struct StartDemoSession {
 }
 
 /// `POST /v1/auth/refresh`: rotate. Browsers send the cookie and no token.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, TS, ToSchema)]
 pub struct RefreshSession {
     /// The refresh token of a program.
     pub refresh_token: Option<String>,
 }
 
 /// A session: a short access token and, for programs, the token that renews it.
-#[derive(Clone, Serialize, Deserialize, TS)]
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
 pub struct Session {
     /// Goes into `Authorization: Bearer`.
     pub access_token: String,
@@ -109,7 +110,7 @@ pub struct Session {
 }
 
 /// One of the demo's people.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct DemoPerson {
     /// Id for `start_demo_session`.
     pub person: String,

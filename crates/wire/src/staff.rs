@@ -2,11 +2,12 @@ use chrono::{DateTime, Utc};
 use commission::{Decision, Flag, Tier, Totals};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::PartnerName;
 
 /// `GET /v1/partners`: a page of agencies, by name.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct PartnerPage {
     /// The agencies.
     pub partners: Vec<PartnerRow>,
@@ -15,7 +16,7 @@ pub struct PartnerPage {
 }
 
 /// An agency in the list.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct PartnerRow {
     /// Partner code.
     pub code: String,
@@ -42,7 +43,7 @@ pub struct PartnerRow {
 }
 
 /// `GET /v1/partners/{partner}`: an agency and where it stands.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct PartnerStanding {
     /// As in the list.
     pub partner: PartnerRow,
@@ -63,7 +64,7 @@ pub struct PartnerStanding {
 }
 
 /// A promotion code that credits a partner.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct PromotionCode {
     /// Stripe's id, `promo_…`.
     pub id: String,
@@ -72,14 +73,14 @@ pub struct PromotionCode {
 }
 
 /// A decision that needs a reason: suspend, reinstate, clear, reject.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Because {
     /// Why, 1 to 500 characters.
     pub reason: String,
 }
 
 /// `POST /v1/partners/{partner}/adjustments`. The id is the caller's (UUID), so that a repeated call is one adjustment.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Adjust {
     /// UUID made by the caller.
     pub id: String,
@@ -90,7 +91,7 @@ pub struct Adjust {
 }
 
 /// `POST /v1/referrals/{referral}/move`: correct whom a client is credited to, from its sign-up on.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct MoveReferral {
     /// Code of the right partner.
     pub partner: String,
@@ -99,7 +100,7 @@ pub struct MoveReferral {
 }
 
 /// `POST /v1/credits`: credit a customer that nobody was credited for.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct CreditCustomer {
     /// AIKit's id of the customer, as its sign-up was reported.
     pub customer_id: String,
@@ -110,7 +111,7 @@ pub struct CreditCustomer {
 }
 
 /// `GET /v1/reviews`: a referral that was flagged, with everything that is known about it.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Review {
     /// Id of the referral.
     pub referral: String,
@@ -139,7 +140,7 @@ pub struct Review {
 }
 
 /// One touch of a client before its sign-up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Evidence {
     /// When; `null` where only the cookie's own age speaks for it.
     pub at: Option<DateTime<Utc>>,
@@ -158,7 +159,7 @@ pub struct Evidence {
 }
 
 /// `POST /v1/links/{link}`: rename or archive a link. What is absent stays.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, TS, ToSchema)]
 pub struct UpdateLink {
     /// New campaign name.
     #[serde(default)]
@@ -169,14 +170,14 @@ pub struct UpdateLink {
 }
 
 /// `GET /v1/slug`: the agency's own name in its links.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Slug {
     /// The name; `null` for none.
     pub slug: Option<String>,
 }
 
 /// `POST /v1/slug`: choose it, change it, or give it up.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct SetSlug {
     /// 3 to 40 letters, digits and single hyphens; empty to give it up.
     pub slug: String,

@@ -1,7 +1,7 @@
 //! Keys of programs: a prefix that scanners know, a checksum, and SHA-256 at rest. What a key opens follows from its kind.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -10,7 +10,7 @@ use wire::{ApiKey, IssueKey, IssuedKey, KeyKind};
 use super::scope::{FreshAdmin, Overseer};
 use crate::audit::{self, Actor, Entry};
 use crate::db::guard;
-use crate::error::{ApiError, Body, invalid, not_found};
+use crate::error::{ApiError, Body, Segment, invalid, not_found};
 use crate::tokens::{self, at, ms};
 use crate::{App, sql};
 
@@ -125,7 +125,7 @@ pub(crate) async fn issue(
 pub(crate) async fn revoke(
     FreshAdmin(account): FreshAdmin,
     State(app): State<App>,
-    Path(key): Path<String>,
+    Segment(key): Segment,
 ) -> Result<StatusCode, ApiError> {
     revoke_key(&app, &account.into(), &key).await?;
     Ok(StatusCode::NO_CONTENT)

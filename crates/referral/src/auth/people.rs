@@ -2,7 +2,7 @@
 //! the first admin by the operator's command.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use super::scope::{FreshAdmin, Overseer};
 use super::session;
 use crate::audit::{self, Actor, Entry};
 use crate::db::{self, DbError, Stmt, guard};
-use crate::error::{ApiError, Body, conflict, invalid, not_found};
+use crate::error::{ApiError, Body, Segment, conflict, invalid, not_found};
 use crate::tokens::{self, at, ms};
 use crate::{App, notices, sql};
 
@@ -282,7 +282,7 @@ pub(crate) async fn add(
 pub(crate) async fn set_role(
     FreshAdmin(account): FreshAdmin,
     State(app): State<App>,
-    Path(person): Path<String>,
+    Segment(person): Segment,
     Body(asked): Body<ChangeRole>,
 ) -> Result<Json<StaffPerson>, ApiError> {
     change_role(&app, &account.into(), &person, asked.role).await?;
@@ -293,7 +293,7 @@ pub(crate) async fn set_role(
 pub(crate) async fn remove(
     FreshAdmin(account): FreshAdmin,
     State(app): State<App>,
-    Path(person): Path<String>,
+    Segment(person): Segment,
 ) -> Result<StatusCode, ApiError> {
     remove_person(&app, &account.into(), &person).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -5,7 +5,7 @@
 //! the same successor once more. Any other use of it says that somebody has a copy, and ends the session.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,7 +15,7 @@ use wire::{Account, Keep, OpenSession, RefreshSession, Role, Session};
 use super::people::{PersonRow, person_by_id};
 use super::scope::{OwnSession, bearer};
 use crate::db::{Stmt, guard};
-use crate::error::{ApiError, Body, not_found, signed_out};
+use crate::error::{ApiError, Body, Segment, not_found, signed_out};
 use crate::ports::Config;
 use crate::tokens::{self, at, ms};
 use crate::{App, limits, sql};
@@ -394,7 +394,7 @@ pub(crate) async fn list(own: OwnSession, State(app): State<App>) -> Result<Json
 pub(crate) async fn end_one(
     own: OwnSession,
     State(app): State<App>,
-    Path(session): Path<String>,
+    Segment(session): Segment,
 ) -> Result<StatusCode, ApiError> {
     let ended = app
         .db

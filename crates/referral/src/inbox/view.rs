@@ -1,12 +1,12 @@
 //! The inbox as staff and operators see it: what came, where it stands, and what it waits for. Never a body.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use wire::{InboxEvent, InboxPage, InboxQuery};
 
 use crate::auth::Staff;
-use crate::error::{ApiError, invalid};
+use crate::error::{ApiError, Params, invalid};
 use crate::tokens::at;
 use crate::{App, sql};
 
@@ -19,7 +19,7 @@ const STATES: [&str; 5] = ["received", "done", "waiting", "ignored", "failed"];
 pub(crate) async fn list(
     _: Staff,
     State(app): State<App>,
-    Query(asked): Query<InboxQuery>,
+    Params(asked): Params<InboxQuery>,
 ) -> Result<Json<InboxPage>, ApiError> {
     inbox_events(&app, &asked).await.map(Json)
 }
