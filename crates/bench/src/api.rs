@@ -109,6 +109,11 @@ fn agencies(path: &Path) -> anyhow::Result<Vec<String>> {
              VALUES (?1, ?1, ?1 || '@agency.example', 'https://agency.example/', 'US', 0)",
             params![code],
         )?;
+        transaction.execute(
+            "INSERT INTO fact (id, partner, body) VALUES ('partner_joined:' || ?1, ?1, json_object('id', 'partner_joined:' || ?1,
+             'type', 'partner_joined', 'at', '2026-01-01T00:00:00Z', 'partner', ?1, 'name', ?1, 'website', 'https://agency.example/'))",
+            params![code],
+        )?;
     }
     for n in 0..CLIENTS {
         transaction.execute(
@@ -117,7 +122,7 @@ fn agencies(path: &Path) -> anyhow::Result<Vec<String>> {
             params![n.to_string(), codes.get(n % PARTNERS)],
         )?;
         transaction.execute(
-            "INSERT INTO subscription (id, referral, interval, amount_minor) VALUES ('sub_' || ?1, 'r_' || ?1, 'month', 9900)",
+            "INSERT INTO subscription (id, referral) VALUES ('sub_' || ?1, 'r_' || ?1)",
             params![n.to_string()],
         )?;
     }

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use anyhow::Context as _;
-use commission::{Fact, FactBody, Interval, parse_fact};
+use commission::{Fact, FactBody, parse_fact};
 use rusqlite::{Connection, Transaction, params};
 use sqlite::{Profile, Sqlite};
 
@@ -34,8 +34,7 @@ pub(crate) fn write(path: &Path, journal: &Path) -> anyhow::Result<()> {
     transaction.execute_batch(&format!(
         "INSERT INTO terms_acceptance (partner, version, at_ms) SELECT code, '{}', 0 FROM partner;
          INSERT INTO seed_partners SELECT code, 'active' FROM partner;
-         INSERT INTO seed_customers SELECT id, partner FROM referral;
-         INSERT INTO seed_subscriptions SELECT id, referral, amount_minor, 'active' FROM subscription;",
+         INSERT INTO seed_customers SELECT id, partner FROM referral;",
         referral::default_terms()?.versions().last().context("no terms")?.id
     ))?;
     transaction.commit()?;
@@ -77,19 +76,18 @@ fn keep_subject(into: &Transaction, fact: &Fact) -> anyhow::Result<()> {
                  VALUES (?1, ?2, ?1 || '@client.example', ?3, 'cookie')",
             )?
             .execute(params![referral, partner, at_ms])?,
-        FactBody::SubscriptionStarted { subscription, referral, interval, amount_minor } => into
-            .prepare_cached("INSERT INTO subscription (id, referral, interval, amount_minor) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![subscription, referral, word(*interval), amount_minor])?,
+        FactBody::SubscriptionStarted { subscription, referral, amount_minor, .. } => {
+            into.prepare_cached("INSERT INTO subscription (id, referral) VALUES (?1, ?2)")?
+                .execute(params![subscription, referral])?;
+            into.prepare_cached("INSERT INTO seed_subscriptions VALUES (?1, ?2, ?3, 'active')")?.execute(params![
+                subscription,
+                referral,
+                amount_minor
+            ])?
+        }
         _ => 0,
     };
     Ok(())
-}
-
-fn word(interval: Interval) -> &'static str {
-    match interval {
-        Interval::Month => "month",
-        Interval::Year => "year",
-    }
 }
 
 /// The fact itself, under the partner or the referral that it leads to.
@@ -103,10 +101,10 @@ fn keep_fact(into: &Transaction, fact: &Fact, line: &str) -> anyhow::Result<()> 
         FactBody::ReferralCreated { referral, .. } | FactBody::SubscriptionStarted { referral, .. } => {
             (None, Some(referral.clone()))
         }
-        FactBody::InvoicePaid { subscription, invoice, .. } => {
+        FactBody::InvoicePaid { subscription, invoice, amount_minor, .. } => {
             let referral = of_subscription(subscription)?;
-            into.prepare_cached("INSERT INTO invoice (id, referral) VALUES (?1, ?2)")?
-                .execute(params![invoice, referral])?;
+            into.prepare_cached("INSERT INTO invoice (id, referral, paid_minor) VALUES (?1, ?2, ?3)")?
+                .execute(params![invoice, referral, amount_minor])?;
             (None, referral)
         }
         FactBody::SubscriptionCanceled { subscription } => (None, of_subscription(subscription)?),

@@ -34,6 +34,7 @@ pub(crate) struct Described {
     pub(crate) operation: OperationBuilder,
     /// Schemas that it refers to, by name.
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
+    people: Option<(Vec<Role>, bool)>,
 }
 
 impl Described {
@@ -81,16 +82,19 @@ impl Described {
         self.change(|o| o.parameter(parameter));
     }
 
-    /// People with one of these roles may call it.
-    fn people(&mut self, roles: &[Role], fresh: bool) {
+    /// People with one of these roles may call it. Said twice, both must hold.
+    pub(crate) fn people(&mut self, roles: &[Role], fresh: bool) {
+        let (before, was_fresh) = self.people.take().unwrap_or_else(|| (roles.to_vec(), false));
+        let roles: Vec<Role> = before.into_iter().filter(|role| roles.contains(role)).collect();
         let names: Vec<&str> = roles.iter().map(|role| role_name(*role)).collect();
-        self.access("session", json!({ "roles": names, "fresh_sign_in": fresh }));
+        self.access("session", json!({ "roles": names, "fresh_sign_in": fresh || was_fresh }));
+        self.people = Some((roles, fresh || was_fresh));
     }
 
     fn access(&mut self, scheme: &str, access: serde_json::Value) {
         let extensions = ExtensionsBuilder::new().add("x-access", access).build();
         self.change(|o| {
-            o.security(SecurityRequirement::new(scheme, Vec::<String>::new())).extensions(Some(extensions))
+            o.securities(Some([SecurityRequirement::new(scheme, Vec::<String>::new())])).extensions(Some(extensions))
         });
     }
 }
@@ -131,17 +135,11 @@ macro_rules! silent {
     ($($kind:ty),*) => { $( impl Part for $kind { fn describe(_: &mut Described) {} } )* };
 }
 // Parts of the path are named by the path; headers and queries that are read by hand are described where they are routed.
-silent!(
-    State<App>,
-    HeaderMap,
-    Method,
-    RawQuery,
-    Query<crate::click::Asked>,
-    Network,
-    Segment,
-    Path<String>,
-    Path<(String, String)>
-);
+silent!(State<App>, HeaderMap, Method, RawQuery, Query<crate::click::Asked>, Network, Path<String>);
+
+impl<T> Part for Segment<T> {
+    fn describe(_: &mut Described) {}
+}
 
 impl<T: Part, E> Part for Result<T, E> {
     fn describe(into: &mut Described) {

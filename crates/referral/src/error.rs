@@ -116,14 +116,14 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     }
 }
 
-/// A part of the path. What is not text is the name of nothing.
-pub(crate) struct Segment(pub String);
+/// Parts of the path. What is not text is the name of nothing.
+pub(crate) struct Segment<T = String>(pub T);
 
-impl FromRequestParts<App> for Segment {
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Segment<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let found = Path::<String>::from_request_parts(parts, app).await;
+        let found = Path::<T>::from_request_parts(parts, app).await;
         found.map(|Path(text)| Segment(text)).map_err(|_| not_found("There is nothing of this name."))
     }
 }

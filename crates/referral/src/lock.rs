@@ -10,7 +10,7 @@ use wire::{Account, LockPayouts, PayoutLock, Role, UnlockPayouts};
 use crate::audit::{self, Actor, Entry};
 use crate::auth::{FRESH, Signed, Staff};
 use crate::db::{Stmt, guard};
-use crate::error::{ApiError, Body, conflict, forbidden, invalid, step_up};
+use crate::error::{ApiError, Body, conflict, forbidden, read_reason, step_up};
 use crate::tokens::{self, at, ms};
 use crate::{App, sql};
 
@@ -72,7 +72,7 @@ pub(crate) async fn refuse_locked(app: &App) -> Result<(), ApiError> {
 /// # Errors
 /// An empty reason, or the database's.
 pub async fn lock_payouts(app: &App, by: &Actor, reason: &str) -> Result<(), ApiError> {
-    let (reason, id) = (read_reason(reason)?, tokens::id(&*app.host, "lock"));
+    let (reason, id) = (sentence(reason)?, tokens::id(&*app.host, "lock"));
     let now = ms(app.host.now());
     let decision = vec![
         guard("NOT EXISTS (SELECT 1 FROM payout_lock WHERE lifted_ms IS NULL)", Vec::new()),
@@ -89,11 +89,10 @@ pub async fn lock_payouts(app: &App, by: &Actor, reason: &str) -> Result<(), Api
     Ok(())
 }
 
-fn read_reason(given: &str) -> Result<String, ApiError> {
-    let reason = given.trim();
-    let fits = !reason.is_empty() && reason.chars().count() <= 500 && !reason.chars().any(char::is_control);
-    let sentence = if reason.ends_with(['.', '!', '?']) { reason.to_string() } else { format!("{reason}.") };
-    fits.then_some(sentence).ok_or_else(|| invalid("Say why, in 1 to 500 characters."))
+/// A reason as a sentence, for the message that goes on after it.
+fn sentence(reason: &str) -> Result<String, ApiError> {
+    let reason = read_reason(reason)?;
+    Ok(if reason.ends_with(['.', '!', '?']) { reason.to_owned() } else { format!("{reason}.") })
 }
 
 /// Admin or finance, freshly signed in.
@@ -137,7 +136,7 @@ pub(crate) async fn unlock(
     Body(asked): Body<UnlockPayouts>,
 ) -> Result<Json<PayoutLock>, ApiError> {
     let role = may(&app, &account)?;
-    let reason = read_reason(&asked.reason)?;
+    let reason = sentence(&asked.reason)?;
     let now = ms(app.host.now());
     let lock = &asked.lock;
     let decision = vec![

@@ -13,7 +13,7 @@ use wire::{DeliveryState, WebhookDeliveries, WebhookDelivery};
 
 use crate::auth::{Finance, Staff};
 use crate::db::Stmt;
-use crate::error::{ApiError, Params, Segment, conflict, invalid, not_found};
+use crate::error::{ApiError, Params, Segment, conflict, not_found};
 use crate::ports::{HttpRequest, WebhookEndpoint};
 use crate::tokens::{at, ms};
 use crate::{App, sql};

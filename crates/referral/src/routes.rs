@@ -10,7 +10,7 @@ use axum::{Router, middleware};
 use utoipa::openapi::path::{HttpMethod, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder};
-use wire::Session;
+use wire::{Role, Session};
 
 use crate::describe::{Describe, Described};
 use crate::ports::Config;
@@ -85,6 +85,7 @@ impl Routes {
 
 /// The one who is signed in, and the cookie that keeps them so.
 const OPENS_SESSION: Also = |d| d.answers::<Session>("200", "A session; a browser's refresh token comes as a cookie.");
+const LOCK: Also = |d| d.people(&[Role::Finance, Role::Admin], true);
 /// A visitor goes on, whatever the address says.
 const VISITOR: Also = |d| {
     for (name, what) in [
@@ -233,8 +234,8 @@ fn routes(config: &Config) -> Routes {
         .get("/v1/webhook-deliveries", outbox::list, "What AIKit was told by webhook.", NOTHING)
         .post("/v1/webhook-deliveries/{delivery}/resend", outbox::resend, "Tell it again.", NOTHING)
         .get("/v1/payouts-lock", lock::show, "The brake on payouts.", NOTHING)
-        .post("/v1/payouts-lock/lock", lock::lock, "Lock payouts.", NOTHING)
-        .post("/v1/payouts-lock/unlock", lock::unlock, "Consent to unlocking them; two people do.", NOTHING)
+        .post("/v1/payouts-lock/lock", lock::lock, "Lock payouts.", LOCK)
+        .post("/v1/payouts-lock/unlock", lock::unlock, "Consent to unlocking them; two people do.", LOCK)
         .merge(pixel, |router| router.layer(origin::cors(config, true)))
         .merge(form, |router| router.layer(origin::cors(config, false)));
     if config.demo { all.merge(demo, |router| router) } else { all }

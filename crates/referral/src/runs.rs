@@ -1,7 +1,7 @@
 //! Runs as finance sees them: the list, one run, its statements; seal, approve, send.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use commission::format_minor;
 use payout::{GRANT_H, Seal, SealedItem, SealedNotPaid};
@@ -206,7 +206,7 @@ fn progress(items: &[RunItem]) -> RunProgress {
 pub(crate) async fn statement(
     _: Staff,
     State(app): State<App>,
-    Path((run, item)): Path<(String, String)>,
+    Segment((run, item)): Segment<(String, String)>,
 ) -> Result<Json<PayoutDetail>, ApiError> {
     let detail = detail(&app, &item, None).await?;
     if item.strip_prefix(&run).is_some_and(|rest| rest.starts_with(':')) {

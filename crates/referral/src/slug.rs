@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::json;
-use wire::{Role, SetSlug, Slug};
+use wire::{SetSlug, Slug};
 
 use crate::audit::{self, Entry};
-use crate::auth::{Partner, Signed};
+use crate::auth::Partner;
 use crate::db::{DbError, guard};
-use crate::error::{ApiError, Body, conflict, forbidden, invalid};
+use crate::error::{ApiError, Body, conflict, invalid};
+use crate::members::Owner;
 use crate::tokens::{ms, read_partner_code};
 use crate::{App, sql};
 
@@ -82,14 +83,11 @@ pub(crate) async fn get(State(app): State<App>, partner: Partner) -> Result<Json
 
 /// `POST /v1/slug`: the owner chooses, changes or gives up the agency's name. Links with an earlier one go on working.
 pub(crate) async fn set(
-    partner: Partner,
-    Signed(account): Signed,
+    owner: Owner,
     State(app): State<App>,
     Body(given): Body<SetSlug>,
 ) -> Result<Json<Slug>, ApiError> {
-    if partner.role != Role::Owner {
-        return Err(forbidden("Only the owner of the agency chooses the name in its links."));
-    }
+    let Owner { account, agency: partner } = owner;
     let wanted = Some(given.slug.as_str()).filter(|s| !s.trim().is_empty());
     let slug = wanted.map(read).transpose().map_err(invalid)?;
     let before = of(&app, &partner.code).await?;
