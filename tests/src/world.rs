@@ -170,6 +170,11 @@ impl World {
         self.config.data.join("api")
     }
 
+    /// What Stripe signs events to one of the two endpoints with, `account` or `connect`.
+    pub fn webhook_secret(&self, endpoint: &str) -> String {
+        webhook_secret(&self.config.data, endpoint)
+    }
+
     /// The number of the API's process.
     pub fn api_pid(&self) -> Option<u32> {
         self.server.as_ref().map(Process::id)

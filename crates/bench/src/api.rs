@@ -34,7 +34,8 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.kill().ok();
+        // By the signal that ends it in order: one that is killed leaves its workers behind.
+        Command::new("kill").arg(self.0.id().to_string()).status().ok();
         self.0.wait().ok();
     }
 }
@@ -57,6 +58,8 @@ pub(crate) fn api(folder: &Path, programs: &Path, runs: usize) -> anyhow::Result
     }
     drop(nginx);
     let answered: u64 = clicks.iter().map(|(_, ours)| ours.answered).sum();
+    // A click is on disk within a second of its answer.
+    std::thread::sleep(Duration::from_secs(1));
     let database = Connection::open(data.join("referral.db"))?;
     let stored: i64 = database.query_row("SELECT count(*) FROM click WHERE kind = 'person'", [], |row| row.get(0))?;
     ensure!(stored.cast_unsigned() >= answered, "{answered} clicks were answered, {stored} are stored");

@@ -102,10 +102,10 @@ impl Click<'_> {
         )
     }
 
-    /// On disk before it is answered. A program gets no cookie: what it fetches must not speak for the person behind it.
+    /// On disk within a second of the answer. A program gets no cookie: what it fetches must not speak for the person behind it.
     async fn record(self, app: &App) -> Result<Cookies, ApiError> {
         let id = uuid(&*app.host);
-        app.db.query(self.insert(&id, ms(app.host.now()))).await?;
+        app.db.soon(self.insert(&id, ms(app.host.now()))).await?;
         if read_partner_code(self.given).as_deref() == Some(self.partner) && self.given != self.partner {
             tracing::info!(partner = self.partner, given = self.given, "a code was mended");
         }
@@ -129,7 +129,7 @@ struct LinkRow {
 async fn link_of(app: &App, id: &str, partner: Option<&str>) -> Result<Option<LinkRow>, ApiError> {
     let query =
         sql!("SELECT id, partner, path, utm FROM link WHERE id = ?1 AND (?2 IS NULL OR partner = ?2)", id, partner,);
-    Ok(app.db.query(query).await?.first()?)
+    Ok(app.db.glance(query).await?.first()?)
 }
 
 /// The query of an address that leads here: `l` (a link), `to` (a path), `ref` (a code) and `utm_*`.

@@ -99,6 +99,17 @@ pub trait Db: Send + Sync + 'static {
     /// One statement by itself.
     fn query(&self, stmt: Stmt) -> BoxFut<'_, Result<Rows, DbError>>;
 
+    /// A statement that only reads and whose answer may be a second old.
+    fn glance(&self, stmt: Stmt) -> BoxFut<'_, Result<Rows, DbError>> {
+        self.query(stmt)
+    }
+
+    /// A statement that writes, is on disk within a second of the answer, and is seen by every [`Db::query`] and
+    /// [`Db::batch`] that is asked after it. That it was refused nobody is told: it must be one that cannot be.
+    fn soon(&self, stmt: Stmt) -> BoxFut<'_, Result<(), DbError>> {
+        Box::pin(async move { self.query(stmt).await.map(drop) })
+    }
+
     /// All or nothing, in order. There is no interactive transaction: what a batch relies on is a [`guard`] in it.
     fn batch(&self, stmts: Vec<Stmt>) -> BoxFut<'_, Result<Vec<Rows>, DbError>>;
 }

@@ -74,7 +74,8 @@ impl From<DbError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response =
-            (status(self.code), Json(ErrorBody { code: self.code, message: self.message })).into_response();
+            (status(self.code), Json(ErrorBody { code: self.code, message: short(&self.message, 1_000) }))
+                .into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
@@ -93,9 +94,17 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             Ok(Json(value)) => Ok(Body(value)),
             Err(rejection) => Err(invalid(format!(
                 "The request's JSON cannot be used: {}.",
-                rejection.body_text().trim_end_matches('.')
+                short(rejection.body_text().trim_end_matches('.'), 300)
             ))),
         }
+    }
+}
+
+/// A message often repeats what was given; it is to be read all the same.
+fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{} …", &text[..end]),
     }
 }
 
@@ -110,7 +119,7 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
             Ok(Query(value)) => Ok(Params(value)),
             Err(rejection) => Err(invalid(format!(
                 "The address's query cannot be used: {}.",
-                rejection.body_text().trim_end_matches('.')
+                short(rejection.body_text().trim_end_matches('.'), 300)
             ))),
         }
     }

@@ -301,5 +301,5 @@ pub(crate) async fn known_partner(app: &App, given: Option<&str>) -> Result<Opti
         read_partner_code(given),
         likeness(given),
     );
-    Ok(app.db.query(query).await?.first::<Row>()?.map(|r| r.code))
+    Ok(app.db.glance(query).await?.first::<Row>()?.map(|r| r.code))
 }

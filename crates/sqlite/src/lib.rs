@@ -131,17 +131,29 @@ fn limit_as_d1(connection: &Connection) -> rusqlite::Result<()> {
 impl Db for Sqlite {
     fn query(&self, stmt: Stmt) -> BoxFut<'_, Result<Rows, DbError>> {
         Box::pin(async move {
-            let mut rows = match is_select(&stmt.sql) {
-                true => self.threads.read(vec![stmt]).await?,
-                false => self.threads.write(vec![stmt]).await?,
-            };
-            rows.pop().ok_or_else(|| DbError::Failed("a statement had no answer".into()))
+            if !is_select(&stmt.sql) {
+                return only(self.threads.write(vec![stmt]).await?);
+            }
+            self.threads.settle().await?;
+            only(self.threads.read(vec![stmt]).await?)
         })
+    }
+
+    fn glance(&self, stmt: Stmt) -> BoxFut<'_, Result<Rows, DbError>> {
+        Box::pin(async move { only(self.threads.read(vec![stmt]).await?) })
+    }
+
+    fn soon(&self, stmt: Stmt) -> BoxFut<'_, Result<(), DbError>> {
+        Box::pin(self.threads.write_soon(stmt))
     }
 
     fn batch(&self, stmts: Vec<Stmt>) -> BoxFut<'_, Result<Vec<Rows>, DbError>> {
         Box::pin(self.threads.write(stmts))
     }
+}
+
+fn only(mut rows: Vec<Rows>) -> Result<Rows, DbError> {
+    rows.pop().ok_or_else(|| DbError::Failed("a statement had no answer".into()))
 }
 
 /// What only reads need not wait for the writer. A `WITH` may lead on to either, and goes to the writer.

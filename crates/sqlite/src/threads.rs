@@ -3,14 +3,20 @@
 //! **Group commit.** Batches that wait at the same moment are written in one transaction, so that they share one wait for
 //! the disk. Each is a savepoint of its own: one whose guard does not hold fails alone. Each is answered after the commit,
 //! so what was answered is on disk.
+//!
+//! **Soon.** A statement that may be written a little later waits for the next group, or for [`SOON`] if none comes. Whoever
+//! reads or writes after it waits for it first.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use referral::db::{DbError, Rows, Stmt, Val};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::Profile;
 
@@ -18,19 +24,38 @@ use crate::Profile;
 const QUEUE: usize = 1024;
 /// Most batches of one transaction: how long the first of them may wait for the last.
 const GROUP: usize = 256;
+/// How long a statement may wait that is to be written soon. The commit itself comes on top, and a second is the promise.
+const SOON: Duration = Duration::from_millis(200);
+/// Most of them; whoever comes then waits until they are written.
+const MOST_SOON: usize = 10_000;
 
 type Answer = Result<Vec<Rows>, DbError>;
 
-/// Statements that are done together or not at all, and who asked.
+/// Statements that are done together or not at all, and who asked. Without one, a sign that something is to be written soon.
 struct Job {
     stmts: Vec<Stmt>,
-    answer: oneshot::Sender<Answer>,
+    answer: Option<oneshot::Sender<Answer>>,
+}
+
+/// What is to be written soon.
+#[derive(Default)]
+struct Later {
+    waiting: Mutex<Vec<Stmt>>,
+    /// Those that wait and those that are being written.
+    open: AtomicUsize,
+}
+
+impl Later {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Stmt>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The threads and their queues.
 pub(crate) struct Threads {
     /// To the writer, and to whichever reader is free.
     queues: Option<(mpsc::Sender<Job>, mpsc::Sender<Job>)>,
+    later: Arc<Later>,
     handles: Vec<JoinHandle<()>>,
 }
 
@@ -40,17 +65,18 @@ impl Threads {
     /// # Errors
     /// The system gives no thread.
     pub(crate) fn start(mut writer: Connection, readers: Vec<Connection>, profile: Profile) -> std::io::Result<Self> {
-        let (write, mut writes) = mpsc::channel(QUEUE);
+        let (write, writes) = mpsc::channel(QUEUE);
         let (mut read, reads) = mpsc::channel::<Job>(QUEUE);
         if readers.is_empty() {
             read = write.clone();
         }
-        let mut handles = vec![Builder::new().name("sqlite-write".into()).spawn(move || {
-            let mut group = Vec::with_capacity(GROUP);
-            while writes.blocking_recv_many(&mut group, GROUP) > 0 {
-                write_group(&mut writer, &mut group, profile);
-            }
-        })?];
+        let later = Arc::new(Later::default());
+        let mut handles = Vec::new();
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let soon = later.clone();
+        handles.push(Builder::new().name("sqlite-write".into()).spawn(move || {
+            clock.block_on(write_groups(writes, &soon, |stmts, group| write_group(&mut writer, stmts, group, profile)));
+        })?);
         let reads = Arc::new(Mutex::new(reads));
         for reader in readers {
             let reads = reads.clone();
@@ -58,11 +84,12 @@ impl Threads {
                 // One waits at the queue, the others for its place there.
                 let next = || reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
                 while let Some(Job { stmts, answer }) = next() {
-                    answer.send(run_all(&reader, &stmts, profile)).ok();
+                    let rows = run_all(&reader, &stmts, profile);
+                    answer.map(|answer| answer.send(rows));
                 }
             })?);
         }
-        Ok(Threads { queues: Some((write, read)), handles })
+        Ok(Threads { queues: Some((write, read)), later, handles })
     }
 
     /// All or nothing, in order; on disk when this answers.
@@ -70,9 +97,34 @@ impl Threads {
         ask(self.queues.as_ref().map(|(write, _)| write), stmts).await
     }
 
-    /// What only reads; it sees everything that was answered before it was asked.
+    /// What only reads; it sees everything that was answered before it was asked, but what is written soon.
     pub(crate) async fn read(&self, stmts: Vec<Stmt>) -> Answer {
         ask(self.queues.as_ref().map(|(_, read)| read), stmts).await
+    }
+
+    /// Waits until what is to be written soon is written.
+    pub(crate) async fn settle(&self) -> Result<(), DbError> {
+        match self.later.open.load(Ordering::Acquire) {
+            0 => Ok(()),
+            _ => self.write(Vec::new()).await.map(drop),
+        }
+    }
+
+    pub(crate) async fn write_soon(&self, stmt: Stmt) -> Result<(), DbError> {
+        let before = {
+            let mut waiting = self.later.waiting();
+            self.later.open.fetch_add(1, Ordering::AcqRel);
+            waiting.push(stmt);
+            waiting.len() - 1
+        };
+        match before {
+            0 => {
+                let (write, _) = self.queues.as_ref().ok_or_else(ended)?;
+                write.send(Job { stmts: Vec::new(), answer: None }).await.map_err(|_| ended())
+            }
+            MOST_SOON.. => self.settle().await,
+            _ => Ok(()),
+        }
     }
 }
 
@@ -86,23 +138,86 @@ impl Drop for Threads {
     }
 }
 
+fn ended() -> DbError {
+    DbError::Failed("its thread has ended".into())
+}
+
 async fn ask(queue: Option<&mpsc::Sender<Job>>, stmts: Vec<Stmt>) -> Answer {
-    let ended = || DbError::Failed("its thread has ended".into());
     let (answer, answered) = oneshot::channel();
-    queue.ok_or_else(ended)?.send(Job { stmts, answer }).await.map_err(|_| ended())?;
+    queue.ok_or_else(ended)?.send(Job { stmts, answer: Some(answer) }).await.map_err(|_| ended())?;
     answered.await.unwrap_or_else(|_| Err(ended()))
 }
 
-/// Writes the batches of a group and answers each.
-fn write_group(connection: &mut Connection, group: &mut Vec<Job>, profile: Profile) {
-    let answers = write_together(connection, group, profile).unwrap_or_else(|_| {
-        // Nothing of it was done: a full disk, for one, takes back the whole transaction. The batch that brings it about
-        // must fail alone.
-        let alone = |job| write_together(connection, std::slice::from_ref(job), profile);
-        group.iter().map(alone).map(|answer| answer.and_then(|mut only| only.pop().unwrap_or(Ok(Vec::new())))).collect()
-    });
+/// Takes what waits, and what is to be written soon with it, until nobody can ask any more.
+async fn write_groups(
+    mut jobs: mpsc::Receiver<Job>,
+    later: &Later,
+    mut write: impl FnMut(&mut Vec<Stmt>, &mut Vec<Job>),
+) {
+    let (mut group, mut due) = (Vec::with_capacity(GROUP), None);
+    loop {
+        let came = match due {
+            None => Some(jobs.recv_many(&mut group, GROUP).await),
+            Some(due) => timeout_at(due, jobs.recv_many(&mut group, GROUP)).await.ok(),
+        };
+        let signs = group.len();
+        group.retain(|job| job.answer.is_some());
+        if came.is_some_and(|n| n > 0) && group.is_empty() {
+            due = due.or_else(|| (signs > 0).then(|| Instant::now() + SOON));
+            continue;
+        }
+        let mut stmts = std::mem::take(&mut *later.waiting());
+        let n = stmts.len();
+        if n > 0 || !group.is_empty() {
+            write(&mut stmts, &mut group);
+            later.open.fetch_sub(n - stmts.len(), Ordering::AcqRel);
+        }
+        due = (!stmts.is_empty()).then(|| Instant::now() + SOON);
+        later.waiting().splice(0..0, stmts);
+        if came == Some(0) {
+            return;
+        }
+    }
+}
+
+/// Why nothing of a transaction was done.
+enum Undone {
+    /// Somebody else holds the lock: nobody would fare better alone.
+    Locked(DbError),
+    /// It was taken back, by a full disk for one: the batch that brings that about must fail alone.
+    Lost(DbError),
+}
+
+impl From<Undone> for DbError {
+    fn from(undone: Undone) -> Self {
+        let (Undone::Locked(error) | Undone::Lost(error)) = undone;
+        error
+    }
+}
+
+/// Writes the batches of a group and answers each. What was to be written soon and must wait on is left in `soon`.
+fn write_group(connection: &mut Connection, soon: &mut Vec<Stmt>, group: &mut Vec<Job>, profile: Profile) {
+    let answers = match write_together(connection, soon, group, profile) {
+        Ok(answers) => {
+            soon.clear();
+            answers
+        }
+        Err(Undone::Locked(error)) => vec![Err(error); group.len()],
+        Err(Undone::Lost(_)) => {
+            match write_together(connection, soon, &[], profile) {
+                Err(Undone::Locked(_)) => {}
+                Ok(_) => soon.clear(),
+                Err(Undone::Lost(error)) => {
+                    tracing::error!(%error, n = soon.len(), "what was to be written soon is lost");
+                    soon.clear();
+                }
+            }
+            let alone = |job| Ok(write_together(connection, &[], std::slice::from_ref(job), profile)?.pop());
+            group.iter().map(alone).map(|answer| answer.and_then(|only| only.unwrap_or(Ok(Vec::new())))).collect()
+        }
+    };
     for (job, answer) in group.drain(..).zip(answers) {
-        job.answer.send(answer).ok();
+        job.answer.map(|to| to.send(answer));
     }
 }
 
@@ -110,21 +225,37 @@ fn write_group(connection: &mut Connection, group: &mut Vec<Job>, profile: Profi
 ///
 /// # Errors
 /// The transaction as a whole did not come about, and nothing of any batch was done.
-fn write_together(connection: &mut Connection, group: &[Job], profile: Profile) -> Result<Vec<Answer>, DbError> {
-    let mut transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
-        Ok(transaction) => transaction,
-        // Somebody else's lock: no batch would fare better alone.
-        Err(error) => return Ok(vec![Err(failed(error)); group.len()]),
-    };
+fn write_together(
+    connection: &mut Connection,
+    soon: &[Stmt],
+    group: &[Job],
+    profile: Profile,
+) -> Result<Vec<Answer>, Undone> {
+    let lost = |error| Undone::Lost(failed(error));
+    let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+    let mut transaction = begun.map_err(|error| Undone::Locked(failed(error)))?;
+    for stmt in soon {
+        if let Err(error) = run(&transaction, stmt, profile) {
+            tracing::error!(%error, "what was to be written soon was refused");
+        }
+    }
     let mut answers = Vec::with_capacity(group.len());
     for job in group {
-        let savepoint = transaction.savepoint().map_err(failed)?;
+        // One statement is taken back as a whole by itself.
+        if job.stmts.len() < 2 {
+            answers.push(run_all(&transaction, &job.stmts, profile));
+            continue;
+        }
+        let savepoint = transaction.savepoint().map_err(lost)?;
         let answer = run_all(&savepoint, &job.stmts, profile);
         // Unless it is committed, its end takes it back.
-        if answer.is_ok() { savepoint.commit() } else { savepoint.finish() }.map_err(failed)?;
+        if answer.is_ok() { savepoint.commit() } else { savepoint.finish() }.map_err(lost)?;
         answers.push(answer);
     }
-    transaction.commit().map_err(failed)?;
+    if transaction.is_autocommit() {
+        return Err(Undone::Lost(DbError::Failed("the transaction was taken back".into())));
+    }
+    transaction.commit().map_err(lost)?;
     Ok(answers)
 }
 
@@ -203,10 +334,10 @@ mod tests {
             .into_iter()
             .map(|stmts| {
                 let (answer, answered) = oneshot::channel();
-                (Job { stmts, answer }, answered)
+                (Job { stmts, answer: Some(answer) }, answered)
             })
             .unzip();
-        write_group(connection, &mut group, Profile::Native);
+        write_group(connection, &mut Vec::new(), &mut group, Profile::Native);
         let names = connection
             .prepare("SELECT name FROM t ORDER BY name")
             .and_then(|mut select| select.query_map([], |row| row.get(0))?.collect())

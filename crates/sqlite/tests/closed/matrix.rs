@@ -21,7 +21,7 @@ pub(crate) fn operations(document: &Value) -> Vec<(String, Value)> {
 }
 
 /// Whether the document lets a caller in.
-fn may(operation: &Value, caller: &str) -> bool {
+pub(crate) fn may(operation: &Value, caller: &str) -> bool {
     let access = &operation["x-access"];
     match caller {
         _ if access.is_null() => true,

@@ -233,13 +233,17 @@ impl Town {
         path: &str,
         body: &Value,
     ) -> (StatusCode, HeaderMap, String) {
-        let mut request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
-        if let Some(token) = self.tokens.get(caller) {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
+        let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
         let body = if method == "GET" { Body::empty() } else { Body::from(body.to_string()) };
-        let response = self.world.answer(request.body(body).unwrap()).await;
-        let (head, body) = response.into_parts();
+        self.send(caller, request.body(body).unwrap()).await
+    }
+
+    /// What a caller is answered to a request of its own making.
+    pub(crate) async fn send(&self, caller: &str, mut request: Request<Body>) -> (StatusCode, HeaderMap, String) {
+        if let Some(token) = self.tokens.get(caller) {
+            request.headers_mut().insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        }
+        let (head, body) = self.world.answer(request).await.into_parts();
         let text = body.collect().await.unwrap().to_bytes();
         (head.status, head.headers, String::from_utf8_lossy(&text).into_owned())
     }

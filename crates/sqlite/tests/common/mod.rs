@@ -145,6 +145,11 @@ impl World {
         *self.still.now.lock().unwrap() += time;
     }
 
+    /// What is drawn from here on depends on nothing that was drawn before.
+    pub(crate) fn draw_from(&self, seed: u64) {
+        *self.still.drawn.lock().unwrap() = seed;
+    }
+
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
         self.router.clone().oneshot(request).await.unwrap()
     }
