@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use commission::digest::{line_digest, statement_digest};
 use commission::{
-    Evaluation, Fact, FactBody, Journal, JournalReader, LineKind, LineStatus, MAX_AMOUNT_MINOR, Reason, Statement,
+    Evaluation, Fact, FactBody, Journal, JournalReader, LineKind, LineStatus, MAX_AMOUNT_MINOR, Program, Reason, Statement,
     TermsBook, evaluate, facts_by_partner, parse_fact, read_journal, set_digest,
 };
 use proptest::prelude::*;
@@ -203,6 +203,21 @@ proptest! {
         prop_assert_eq!(&whole, &parts);
         if let Ok(parts) = parts.map(Journal::into_facts) {
             prop_assert!(facts.iter().all(|fact| parts.contains(fact)));
+        }
+    }
+
+    #[test]
+    fn a_journal_is_worth_what_its_facts_are(facts in journal(), book in book(), as_of in as_of()) {
+        let mut reader = JournalReader::new();
+        for fact in &facts {
+            prop_assert!(reader.push_line(serde_json::to_string(fact).unwrap().as_bytes()));
+        }
+        let journal = reader.finish().unwrap();
+        let program = Program::of_journal(&journal, &book, as_of);
+        let evaluation = run(&facts, &book, as_of);
+        prop_assert_eq!(program.len(), evaluation.statements.len());
+        for (index, statement) in evaluation.statements.iter().enumerate() {
+            prop_assert_eq!(&program.statement(index).unwrap(), statement);
         }
     }
 

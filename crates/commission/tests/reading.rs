@@ -242,6 +242,17 @@ fn one_id_is_one_fact() {
     }
 }
 
+#[test]
+fn a_bad_line_of_a_later_part_says_its_line_and_its_field() {
+    let good = r#"{"id":"a","at":"2026-01-01T00:00:00Z","type":"partner_joined","partner":"P","name":"N","website":"https://p.example/"}"#;
+    let (mut reader, mut later) = (JournalReader::new(), JournalReader::of_later_part());
+    assert!(reader.push_line(good.as_bytes()) && reader.push_line(b""));
+    assert!(!later.push_line(good.replace("2026-01-01", "2026-13-01").as_bytes()));
+    reader.append(later);
+    let error = reader.finish().unwrap_err();
+    assert_eq!((error.line, error.field.as_deref()), (3, Some("at")), "{error}");
+}
+
 /// A fact that was made in Rust can have a time that no line can say.
 #[test]
 fn a_time_that_no_line_can_say_is_refused() {

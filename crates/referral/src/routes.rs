@@ -74,7 +74,8 @@ impl Routes {
     }
 
     fn merge(mut self, others: Routes, layer: impl FnOnce(Router<App>) -> Router<App>) -> Self {
-        self.router = self.router.merge(layer(others.router));
+        // A layer answers for the methods that its routes do not have, too: what refuses those goes beneath it.
+        self.router = self.router.merge(layer(others.router.method_not_allowed_fallback(error::wrong_method)));
         for (path, item) in others.paths.build().paths {
             self.paths = self.paths.path(path, item);
         }

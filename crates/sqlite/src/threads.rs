@@ -197,7 +197,12 @@ impl From<Undone> for DbError {
 
 /// Writes the batches of a group and answers each. What was to be written soon and must wait on is left in `soon`.
 fn write_group(connection: &mut Connection, soon: &mut Vec<Stmt>, group: &mut Vec<Job>, profile: Profile) {
-    let answers = match write_together(connection, soon, group, profile) {
+    let together = match group.as_slice() {
+        // One statement is a transaction by itself.
+        [Job { stmts, .. }] if stmts.len() == 1 && soon.is_empty() => Ok(vec![run_all(connection, stmts, profile)]),
+        several => write_together(connection, soon, several, profile),
+    };
+    let answers = match together {
         Ok(answers) => {
             soon.clear();
             answers
@@ -234,26 +239,31 @@ fn write_together(
     let lost = |error| Undone::Lost(failed(error));
     let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
     let mut transaction = begun.map_err(|error| Undone::Locked(failed(error)))?;
+    let taken_back = || Undone::Lost(DbError::Failed("the transaction was taken back".into()));
     for stmt in soon {
         if let Err(error) = run(&transaction, stmt, profile) {
             tracing::error!(%error, "what was to be written soon was refused");
         }
+        if transaction.is_autocommit() {
+            return Err(taken_back());
+        }
     }
     let mut answers = Vec::with_capacity(group.len());
     for job in group {
-        // One statement is taken back as a whole by itself.
-        if job.stmts.len() < 2 {
-            answers.push(run_all(&transaction, &job.stmts, profile));
-            continue;
+        let answer = if job.stmts.len() < 2 {
+            // One statement is taken back as a whole by itself.
+            run_all(&transaction, &job.stmts, profile)
+        } else {
+            let savepoint = transaction.savepoint().map_err(lost)?;
+            let answer = run_all(&savepoint, &job.stmts, profile);
+            // Unless it is committed, its end takes it back.
+            if answer.is_ok() { savepoint.commit() } else { savepoint.finish() }.map_err(lost)?;
+            answer
+        };
+        if transaction.is_autocommit() {
+            return Err(taken_back());
         }
-        let savepoint = transaction.savepoint().map_err(lost)?;
-        let answer = run_all(&savepoint, &job.stmts, profile);
-        // Unless it is committed, its end takes it back.
-        if answer.is_ok() { savepoint.commit() } else { savepoint.finish() }.map_err(lost)?;
         answers.push(answer);
-    }
-    if transaction.is_autocommit() {
-        return Err(Undone::Lost(DbError::Failed("the transaction was taken back".into())));
     }
     transaction.commit().map_err(lost)?;
     Ok(answers)

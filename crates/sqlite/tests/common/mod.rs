@@ -25,7 +25,7 @@ pub(crate) const CONNECT_SECRET: &str = "whsec_connect";
 /// A clock that stands still, and bytes that come in order.
 pub(crate) struct Still {
     now: Mutex<DateTime<Utc>>,
-    drawn: Mutex<u64>,
+    pub(crate) drawn: Mutex<u64>,
 }
 
 impl Host for Still {
@@ -91,7 +91,7 @@ impl Mail for Stripe {
 pub(crate) struct World {
     pub(crate) app: App,
     pub(crate) stripe: Arc<Stripe>,
-    still: Arc<Still>,
+    pub(crate) still: Arc<Still>,
     router: axum::Router,
 }
 
@@ -143,11 +143,6 @@ impl World {
 
     pub(crate) fn pass(&self, time: TimeDelta) {
         *self.still.now.lock().unwrap() += time;
-    }
-
-    /// What is drawn from here on depends on nothing that was drawn before.
-    pub(crate) fn draw_from(&self, seed: u64) {
-        *self.still.drawn.lock().unwrap() = seed;
     }
 
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
