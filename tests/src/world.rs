@@ -106,6 +106,16 @@ impl World {
         Api::new(&self.address(), Some(self.keys.server.clone()))
     }
 
+    /// The key of AIKit's backend.
+    pub fn server_key(&self) -> &str {
+        &self.keys.server
+    }
+
+    /// The key of the program that sends payouts.
+    pub fn executor_key(&self) -> &str {
+        &self.keys.executor
+    }
+
     /// The stand-in.
     pub fn stripe(&self) -> &StripeSide {
         &self.stripe

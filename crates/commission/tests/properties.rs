@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use commission::digest::{line_digest, statement_digest};
 use commission::{
-    Evaluation, Fact, FactBody, Journal, JournalReader, LineKind, LineStatus, MAX_AMOUNT_MINOR, Program, Reason, Statement,
-    TermsBook, evaluate, facts_by_partner, parse_fact, read_journal, set_digest,
+    Evaluation, Fact, FactBody, Journal, JournalReader, LineKind, LineStatus, MAX_AMOUNT_MINOR, Program, Reason,
+    Statement, TermsBook, evaluate, facts_by_partner, parse_fact, read_journal, set_digest,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

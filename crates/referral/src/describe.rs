@@ -6,7 +6,6 @@
 use std::future::Future;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
@@ -24,7 +23,7 @@ use wire::{ErrorBody, Role};
 use crate::App;
 use crate::auth::scope::{FreshAdmin, Overseer, OwnSession};
 use crate::auth::{ExecutorKey, Finance, FreshFinance, Partner, Reviewer, ServerKey, Signed, Staff, role_name};
-use crate::error::{ApiError, Body, Params, Segment};
+use crate::error::{ApiError, Body, Params, Raw, Segment};
 use crate::limits::Network;
 use crate::members::{FreshOwner, Owner};
 
@@ -155,7 +154,7 @@ impl<T: ToSchema> Part for Body<T> {
     }
 }
 
-impl Part for Bytes {
+impl Part for Raw {
     fn describe(into: &mut Described) {
         let any = Content::new(Some(ObjectBuilder::new().schema_type(SchemaType::AnyValue)));
         let body = RequestBodyBuilder::new().content("application/json", any);

@@ -1,6 +1,7 @@
 //! Refusals and faults, as the caller reads them.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -97,6 +98,18 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
                 short(rejection.body_text().trim_end_matches('.'), 300)
             ))),
         }
+    }
+}
+
+/// A body as it came.
+pub(crate) struct Raw(pub Bytes);
+
+impl FromRequest<App> for Raw {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let read = Bytes::from_request(request, app).await;
+        read.map(Raw).map_err(|e| invalid(format!("The body cannot be read: {}.", e.body_text().trim_end_matches('.'))))
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::db::{DbError, Rows, Stmt};
-use crate::error::{ApiError, invalid};
+use crate::error::{ApiError, Raw, invalid};
 use crate::tokens::ms;
 use crate::{App, sql};
 
@@ -53,13 +53,21 @@ pub(crate) fn verify(header: &str, body: &[u8], secret: &str, now: DateTime<Utc>
 }
 
 /// `POST /v1/webhooks/stripe/account`.
-pub(crate) async fn account(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn account(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Json<Value>, ApiError> {
     let secret = app.config.webhook_secret_account.clone();
     take_in(&app, &headers, &body, &secret).await
 }
 
 /// `POST /v1/webhooks/stripe/connect`.
-pub(crate) async fn connect(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn connect(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Json<Value>, ApiError> {
     let secret = app.config.webhook_secret_connect.clone();
     take_in(&app, &headers, &body, &secret).await
 }

@@ -189,7 +189,7 @@ fn with_dashboard(api: axum::Router, ui: &Path) -> anyhow::Result<axum::Router> 
         async move {
             let path = request.uri().path();
             let is_api = ["/v1/", "/r/", "/onboard/"].iter().any(|p| path.starts_with(p))
-                || matches!(path, "/healthz" | "/pixel.gif");
+                || matches!(path, "/healthz" | "/openapi.json" | "/pixel.gif");
             let router = if is_api { api } else { site };
             tower::ServiceExt::oneshot(router, request).await
         }

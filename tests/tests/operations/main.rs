@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "What fails here fails the test.")]
 
+mod described;
 mod killed;
 mod mail;
 mod month;

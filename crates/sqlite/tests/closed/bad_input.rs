@@ -66,7 +66,7 @@ fn decent(about: &str, status: StatusCode, kind: &str, body: &str) {
     if status.is_client_error() && !kind.starts_with("text/html") {
         let refusal: wire::ErrorBody =
             serde_json::from_str(body).unwrap_or_else(|e| panic!("{about}: {status} {e}: {body}"));
-        assert!(refusal.message.len() > 10 && refusal.message.len() < 2_000, "{about}: {}", refusal.message);
+        assert!((10..=1_002).contains(&refusal.message.chars().count()), "{about}: {}", refusal.message);
     }
 }
 
