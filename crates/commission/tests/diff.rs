@@ -169,6 +169,13 @@ proptest! {
     #[test]
     fn only_facts_by_which_the_sides_differ_are_named(pair in pair()) {
         let (before, after) = (pair.before(), pair.after());
+        // What points at something unknown has no effect, also where it leads to a partner.
+        let effective = |side: Side| -> Vec<String> {
+            let unmatched = evaluate(side.facts, side.terms, side.as_of).unwrap().unmatched;
+            let counts = |fact: &&Fact| fact.at < side.as_of && unmatched.iter().all(|of_none| of_none.id != fact.id);
+            side.facts.iter().filter(counts).map(|fact| fact.id.clone()).collect()
+        };
+        let (effective_before, effective_after) = (effective(before), effective(after));
         let counts = |side: Side, id: &str| side.facts.iter().any(|fact| fact.id == id && fact.at < side.as_of);
         for diff in diffs(before, after) {
             for cause in diff.differences.iter().flat_map(|difference| &difference.causes) {
@@ -179,6 +186,8 @@ proptest! {
                         _ => (false, true),
                     };
                     prop_assert_eq!((was, is), expected, "{:?}", cause);
+                    let side = if was { &effective_before } else { &effective_after };
+                    prop_assert!(side.contains(&fact.id), "{:?}", cause);
                     let is_late = fact.at < before.as_of;
                     let says_late = matches!(cause.because, Because::ArrivedLate { .. } | Because::Withdrawn { .. });
                     prop_assert_eq!(is_late, says_late);
