@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -105,11 +106,14 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 pub(crate) struct Raw(pub Bytes);
 
 impl FromRequest<App> for Raw {
-    type Rejection = ApiError;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let read = Bytes::from_request(request, app).await;
-        read.map(Raw).map_err(|e| invalid(format!("The body cannot be read: {}.", e.body_text().trim_end_matches('.'))))
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let refused = |rejection: BytesRejection| {
+            let message = format!("The body cannot be read: {}.", rejection.body_text().trim_end_matches('.'));
+            (rejection.status(), Json(ErrorBody { code: ErrorCode::Invalid, message })).into_response()
+        };
+        Bytes::from_request(request, app).await.map(Raw).map_err(refused)
     }
 }
 

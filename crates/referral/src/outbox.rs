@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use wire::{DeliveryState, WebhookDeliveries, WebhookDelivery};
 
+use crate::audit::{self, Actor, Entry};
 use crate::auth::{Finance, Staff};
 use crate::db::Stmt;
 use crate::error::{ApiError, Params, Segment, conflict, not_found};
@@ -274,7 +275,7 @@ pub async fn webhook_deliveries(app: &App, asked: &WebhookDeliveries) -> Result<
 ///
 /// # Errors
 /// There is no such delivery, or its endpoint is no longer configured.
-pub async fn resend_webhook(app: &App, delivery: i64) -> Result<(), ApiError> {
+pub async fn resend_webhook(app: &App, by: &Actor, delivery: i64) -> Result<(), ApiError> {
     #[derive(Deserialize)]
     struct Row {
         endpoint: String,
@@ -286,13 +287,13 @@ pub async fn resend_webhook(app: &App, delivery: i64) -> Result<(), ApiError> {
         return Err(conflict(format!("The endpoint {} is no longer configured.", row.endpoint)));
     }
     let now = ms(app.host.now());
-    app.db
-        .query(sql!(
-            "UPDATE webhook_delivery SET state = 'due', first_ms = ?2, due_ms = ?2, answered_ms = NULL WHERE id = ?1",
-            delivery,
-            now,
-        ))
-        .await?;
+    let again = sql!(
+        "UPDATE webhook_delivery SET state = 'due', first_ms = ?2, due_ms = ?2, answered_ms = NULL WHERE id = ?1",
+        delivery,
+        now,
+    );
+    let entry = Entry::new(by, "webhook.resent", format!("webhook_delivery:{delivery}"));
+    audit::write(app, vec![again], &[entry]).await?;
     Ok(())
 }
 
@@ -307,12 +308,12 @@ pub(crate) async fn list(
 
 /// `POST /v1/webhook-deliveries/{delivery}/resend`.
 pub(crate) async fn resend(
-    _: Finance,
+    Finance(account): Finance,
     State(app): State<App>,
     Segment(delivery): Segment,
 ) -> Result<Json<Value>, ApiError> {
     let number = delivery.parse().map_err(|_| not_found("There is no such delivery."))?;
-    resend_webhook(&app, number).await?;
+    resend_webhook(&app, &account.into(), number).await?;
     Ok(Json(json!({ "due": true })))
 }
 

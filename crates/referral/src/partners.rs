@@ -309,8 +309,14 @@ pub(crate) async fn add_promotion_code(
         .after(json!({"promotion_code": id, "code": code}));
     match audit::write(&app, batch, &[entry]).await {
         Ok(_) => {}
+        // Said again, as after an answer that was lost: what follows from it may not have been done.
         Err(DbError::Constraint(_)) => {
-            return Err(conflict(format!("The promotion code {id} is known already, of this partner or another one.")));
+            let known = promotion::kept(&app, id).await?;
+            if !known.is_some_and(|known| known.partner == partner && known.code == code) {
+                return Err(conflict(format!(
+                    "The promotion code {id} is known already, of another partner or as another word."
+                )));
+            }
         }
         Err(other) => return Err(other.into()),
     }

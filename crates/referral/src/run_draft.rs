@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wire::{DraftRun, ErrorCode, Run, RunState};
 
+use crate::audit::{self, Actor, Entry};
 use crate::auth::Finance;
 use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, changed, conflict, invalid};
@@ -49,14 +50,14 @@ struct NotPaid {
 }
 
 pub(crate) async fn draft(
-    _: Finance,
+    Finance(account): Finance,
     State(app): State<App>,
     Body(asked): Body<DraftRun>,
 ) -> Result<(StatusCode, Json<Run>), ApiError> {
-    let mut tries = 0;
+    let (by, mut tries) = (Actor::from(account), 0);
     let id = loop {
         // Whoever asks wants the newest figures: a draft that another made meanwhile is computed again.
-        match compute(&app, &asked.period, |_, _| Some(Vec::new())).await {
+        match compute(&app, &by, &asked.period, |_, _| Some(Vec::new())).await {
             Err(error) if error.code == ErrorCode::Changed && tries < 3 => tries += 1,
             done => break done?,
         }
@@ -79,6 +80,7 @@ pub(crate) struct Figures {
 /// that nothing is to be written at all.
 pub(crate) async fn compute(
     app: &App,
+    by: &Actor,
     period: &str,
     beside: impl FnOnce(&str, &Figures) -> Option<Vec<Stmt>> + Send,
 ) -> Result<Option<String>, ApiError> {
@@ -167,7 +169,9 @@ pub(crate) async fn compute(
         total_minor: items.iter().map(|i| i.amount_minor).sum(),
     };
     let Some(beside) = beside(&run, &figures) else { return Ok(None) };
-    write(app, &run, period, version, as_of, cut, &items, &not_paid, beside).await?;
+    let entry = Entry::new(by, "run.drafted", format!("run:{run}"))
+        .after(json!({ "version": version, "cut": cut, "total_minor": figures.total_minor, "paid": figures.paid }));
+    write(app, entry, &run, period, version, as_of, cut, &items, &not_paid, beside).await?;
     tracing::info!(run, items = items.len(), not_paid = not_paid.len(), cut, "run drafted");
     Ok(Some(run))
 }
@@ -192,6 +196,7 @@ async fn agencies(app: &App, run: &str, now: DateTime<Utc>) -> Result<Vec<Agency
 #[expect(clippy::too_many_arguments, reason = "the columns of a run, each once")]
 async fn write(
     app: &App,
+    entry: Entry,
     run: &str,
     period: &str,
     version: u32,
@@ -243,7 +248,7 @@ async fn write(
         ));
     }
     batch.extend(beside);
-    match app.db.batch(batch).await {
+    match audit::write(app, batch, &[entry]).await {
         Ok(_) => Ok(()),
         Err(DbError::Constraint(_)) => {
             Err(changed(format!("The run of {} has changed meanwhile: load it again.", month(as_of))))

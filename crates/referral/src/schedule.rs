@@ -4,6 +4,7 @@ use chrono::{DateTime, Months, Utc};
 use commission::format_minor;
 use serde::Deserialize;
 
+use crate::audit::Actor;
 use crate::db::{DbError, Stmt};
 use crate::error::ApiError;
 use crate::notices::{self, Notice};
@@ -63,7 +64,7 @@ pub async fn draft_due_months(app: &App) -> Result<Vec<String>, ApiError> {
                 std::iter::once(closed(Some(run))).chain(told).collect()
             })
         };
-        match run_draft::compute(app, &period, beside).await {
+        match run_draft::compute(app, &Actor::System, &period, beside).await {
             Ok(Some(run)) => runs.push(run),
             Ok(None) => match app.db.query(closed(None)).await {
                 Ok(_) | Err(DbError::Constraint(_)) => tracing::info!(period, "nothing is due: no run is drafted"),

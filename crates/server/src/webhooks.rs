@@ -78,7 +78,8 @@ pub(crate) async fn run(command: Webhooks) -> anyhow::Result<()> {
         Webhooks::Resend { data, config, deliveries } => {
             let app = serve::configured_app(&data, config.as_deref())?;
             for delivery in deliveries {
-                referral::resend_webhook(&app, delivery).await.map_err(|e| anyhow::anyhow!("{delivery}: {e}"))?;
+                let again = referral::resend_webhook(&app, &referral::Actor::Operator, delivery).await;
+                again.map_err(|e| anyhow::anyhow!("{delivery}: {e}"))?;
                 println!("{delivery} is due again; the running server delivers it.");
             }
         }

@@ -318,6 +318,24 @@ mod tests {
         assert_eq!((half.columns, half.values), (vec!["half".to_owned()], vec![2_i64.into()]));
     }
 
+    #[tokio::test]
+    async fn what_is_written_soon_is_seen_by_whoever_asks_later_and_outlives_the_end() {
+        let (dir, db) = open(Profile::Native);
+        let count = || sql!("SELECT count(*) AS n FROM api_key");
+        db.soon(key("a")).await.unwrap();
+        assert_eq!(db.query(count()).await.unwrap().values, [1_i64.into()]);
+        db.soon(key("b")).await.unwrap();
+        let holds = guard("(SELECT count(*) FROM api_key) = 2", Vec::new());
+        db.batch(vec![holds, key("c")]).await.unwrap();
+        // One that is refused takes no other with it.
+        for hash in ["d", "a", "e"] {
+            db.soon(key(hash)).await.unwrap();
+        }
+        drop(db);
+        let again = Sqlite::open(&dir.0.join("t.db"), Profile::Native).unwrap();
+        assert_eq!(again.glance(count()).await.unwrap().values, [5_i64.into()]);
+    }
+
     #[test]
     fn a_newer_database_is_not_touched() {
         let (dir, db) = open(Profile::Native);

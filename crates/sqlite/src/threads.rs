@@ -175,6 +175,10 @@ async fn write_groups(
         due = (!stmts.is_empty()).then(|| Instant::now() + SOON);
         later.waiting().splice(0..0, stmts);
         if came == Some(0) {
+            let left = later.waiting().len();
+            if left > 0 {
+                tracing::error!(left, "the database is locked at the end: what was to be written soon is lost");
+            }
             return;
         }
     }
