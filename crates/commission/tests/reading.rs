@@ -218,6 +218,22 @@ fn unusual_lines_are_read() {
     }
 }
 
+/// Most lines are read without the JSON library (`plain`), which must not be noticed.
+#[test]
+fn the_quick_way_of_reading_takes_nothing_that_json_does_not() {
+    let paid = r#"{"id":"a","at":"2026-01-01T00:00:00Z","type":"invoice_paid","invoice":"i","subscription":"s","amount_minor":7}"#;
+    assert!(parse_fact(paid).is_ok());
+    for number in ["07", "007", "-07", "-0", "+7", "7.", "0x7"] {
+        let line = paid.replace(":7}", &format!(":{number}}}"));
+        assert!(parse_fact(&line).is_err(), "{number} is no whole number of JSON");
+    }
+    // An escape is one wherever it stands, and whatever white space stands beside it.
+    for line in ["{\"id\":\"\\u0061\",\t", "{\t\"id\":\"\\u0061\",", "{\"id\":\"\\u0061\",\t\t"] {
+        let fact = parse_fact(&paid.replace("{\"id\":\"a\",", line)).unwrap().unwrap();
+        assert_eq!(fact.id, "a", "{line}");
+    }
+}
+
 #[test]
 fn one_id_is_one_fact() {
     let fact = |at: &str| format!(r#"{{"id":"a","at":"{at}","type":"refund_failed","refund":"re"}}"#);
