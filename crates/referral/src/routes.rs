@@ -32,15 +32,20 @@ struct Routes {
 /// What the types of a handler do not say.
 type Also = fn(&mut Described);
 
-/// Nothing more.
-const NOTHING: Also = |_| {};
-
 impl Routes {
     fn new() -> Self {
         Routes { router: Router::new(), paths: PathsBuilder::new(), components: ComponentsBuilder::new() }
     }
 
-    fn get<H, A, D>(self, path: &str, handler: H, does: &str, also: Also) -> Self
+    fn get<H, A, D>(self, path: &str, handler: H, does: &str) -> Self
+    where
+        H: Handler<A, App> + Describe<D>,
+        A: 'static,
+    {
+        self.get_also(path, handler, does, |_| {})
+    }
+
+    fn get_also<H, A, D>(self, path: &str, handler: H, does: &str, also: Also) -> Self
     where
         H: Handler<A, App> + Describe<D>,
         A: 'static,
@@ -48,7 +53,15 @@ impl Routes {
         self.described::<H, D>(HttpMethod::Get, path, does, also).routed(path, get(handler))
     }
 
-    fn post<H, A, D>(self, path: &str, handler: H, does: &str, also: Also) -> Self
+    fn post<H, A, D>(self, path: &str, handler: H, does: &str) -> Self
+    where
+        H: Handler<A, App> + Describe<D>,
+        A: 'static,
+    {
+        self.post_also(path, handler, does, |_| {})
+    }
+
+    fn post_also<H, A, D>(self, path: &str, handler: H, does: &str, also: Also) -> Self
     where
         H: Handler<A, App> + Describe<D>,
         A: 'static,
@@ -104,139 +117,132 @@ const VISITOR: Also = |d| {
 };
 const LEADS_ON: Also = |d| d.ends("302", "Leads on.", None);
 
+/// The same for a browser, which is shown a page where it cannot go on.
+const BROWSER_LEADS_ON: Also = |d| {
+    LEADS_ON(d);
+    for status in ["4XX", "503"] {
+        d.ends(status, "A page that says why not.", Some("text/html"));
+    }
+};
+
 /// Every route, with what it does in a sentence.
 fn routes(config: &Config) -> Routes {
     // The two that pages of other sites may use.
-    let pixel =
-        Routes::new().get("/pixel.gif", click::pixel, "The same as a click, by an image on a page of the site.", |d| {
+    let pixel = Routes::new().get_also(
+        "/pixel.gif",
+        click::pixel,
+        "The same as a click, by an image on a page of the site.",
+        |d| {
             d.parameter(ParameterIn::Query, "ref", Some("The code of an agency."));
             d.ends("200", "One transparent pixel; the cookie where `ref` names an agency.", Some("image/gif"));
-        });
+        },
+    );
     let form = Routes::new()
-        .get("/v1/terms/current", join::current_terms, "The terms in force.", NOTHING)
-        .get("/v1/partners", partners::list, "A page of agencies, by name.", NOTHING)
-        .post("/v1/partners", join::join, "An agency joins.", NOTHING);
-    let demo = Routes::new().get("/v1/demo/people", auth::demo::people, "The demo's people.", NOTHING).post(
+        .get("/v1/terms/current", join::current_terms, "The terms in force.")
+        .get("/v1/partners", partners::list, "A page of agencies, by name.")
+        .post("/v1/partners", join::join, "An agency joins.");
+    let demo = Routes::new().get("/v1/demo/people", auth::demo::people, "The demo's people.").post_also(
         "/v1/demo/sessions",
         auth::demo::start_session,
         "Sign in as one of them.",
         OPENS_SESSION,
     );
     let all = Routes::new()
-        .get("/healthz", health::healthz, "Whether the database takes writes, and what is behind.", NOTHING)
-        .get("/r/{code}", click::follow, "Record a click and lead on to the site.", VISITOR)
-        .get("/onboard/{token}", join::onboard, "Lead the owner on to a fresh page of Stripe's.", LEADS_ON)
-        .post("/v1/signups", signup::sign_up, "AIKit's backend tells of a customer that signed up.", NOTHING)
-        .post("/v1/webhooks/stripe/account", inbox::account, "Stripe tells of AIKit's own account.", NOTHING)
-        .post("/v1/webhooks/stripe/connect", inbox::connect, "Stripe tells of connected accounts.", NOTHING)
-        .get("/v1/auth/methods", auth::codes::methods, "How people sign in here.", NOTHING)
-        .post("/v1/auth/codes", auth::codes::request, "Send a sign-in code by e-mail.", NOTHING)
-        .get("/v1/auth/sessions", auth::session::list, "The open sessions of whoever asks.", NOTHING)
-        .post("/v1/auth/sessions", auth::codes::start_session, "Sign in with a code.", OPENS_SESSION)
-        .post("/v1/auth/sessions/{session}/end", auth::session::end_one, "End one of one's own sessions.", NOTHING)
-        .post("/v1/auth/oidc", auth::oidc::begin, "Begin a sign-in at the issuer.", |d| {
+        .get("/healthz", health::healthz, "Whether the database takes writes, and what is behind.")
+        .get_also("/r/{code}", click::follow, "Record a click and lead on to the site.", VISITOR)
+        .get_also("/onboard/{token}", join::onboard, "Lead the owner on to a fresh page of Stripe's.", LEADS_ON)
+        .post("/v1/signups", signup::sign_up, "AIKit's backend tells of a customer that signed up.")
+        .post("/v1/webhooks/stripe/account", inbox::account, "Stripe tells of AIKit's own account.")
+        .post("/v1/webhooks/stripe/connect", inbox::connect, "Stripe tells of connected accounts.")
+        .get("/v1/auth/methods", auth::codes::methods, "How people sign in here.")
+        .post("/v1/auth/codes", auth::codes::request, "Send a sign-in code by e-mail.")
+        .get("/v1/auth/sessions", auth::session::list, "The open sessions of whoever asks.")
+        .post_also("/v1/auth/sessions", auth::codes::start_session, "Sign in with a code.", OPENS_SESSION)
+        .post("/v1/auth/sessions/{session}/end", auth::session::end_one, "End one of one's own sessions.")
+        .post_also("/v1/auth/oidc", auth::oidc::begin, "Begin a sign-in at the issuer.", |d| {
             d.answers::<wire::SignInBegun>("200", "Where to send the browser.");
         })
-        .get("/v1/auth/oidc/go/{state}", auth::oidc::go, "Lead the browser to the issuer.", |d| {
-            LEADS_ON(d);
-            d.ends("4XX", "A page that says why not.", Some("text/html"));
-            d.ends("503", "A page that says why not.", Some("text/html"));
-        })
-        .get("/v1/auth/oidc/callback", auth::oidc::callback, "Where the issuer leads the browser back to.", |d| {
-            LEADS_ON(d);
-            d.ends("4XX", "A page that says why not.", Some("text/html"));
-            d.ends("503", "A page that says why not.", Some("text/html"));
-        })
-        .post(
+        .get_also("/v1/auth/oidc/go/{state}", auth::oidc::go, "Lead the browser to the issuer.", BROWSER_LEADS_ON)
+        .get_also(
+            "/v1/auth/oidc/callback",
+            auth::oidc::callback,
+            "Where the issuer leads the browser back to.",
+            BROWSER_LEADS_ON,
+        )
+        .post_also(
             "/v1/auth/oidc/sessions",
             auth::oidc::redeem,
             "The desktop app ends a sign-in at the issuer.",
             OPENS_SESSION,
         )
-        .post("/v1/auth/refresh", auth::session::refresh, "A new access token for a refresh token.", OPENS_SESSION)
-        .post("/v1/auth/end", auth::session::end, "Sign out.", |d| d.ends("204", "Signed out.", None))
-        .get("/v1/people", auth::people::list, "AIKit's own people.", NOTHING)
-        .post("/v1/people", auth::people::add, "Let somebody of AIKit sign in.", NOTHING)
-        .post("/v1/people/{person}/role", auth::people::set_role, "Give somebody of AIKit another role.", NOTHING)
-        .post("/v1/people/{person}/remove", auth::people::remove, "Let somebody of AIKit sign in no longer.", NOTHING)
-        .get("/v1/keys", auth::keys::list, "Keys of programs.", NOTHING)
-        .post("/v1/keys", auth::keys::issue, "Issue a key; it is shown this once.", NOTHING)
-        .post("/v1/keys/{key}/revoke", auth::keys::revoke, "Revoke a key.", NOTHING)
-        .post("/v1/terms/accept", join::accept_terms, "The owner accepts the terms in force.", NOTHING)
-        .get("/v1/terms/accepted", join::accepted_terms, "The versions that the agency accepted.", NOTHING)
-        .get("/v1/members", members::list, "The agency's people.", NOTHING)
-        .post("/v1/members", members::invite, "Invite somebody into the agency.", NOTHING)
-        .post("/v1/members/{person}/remove", members::remove, "Take somebody out of the agency.", NOTHING)
-        .post("/v1/members/{person}/owner", members::hand_over, "Make a member the owner.", NOTHING)
-        .get("/v1/partners/{partner}", partners::one, "An agency and where it stands.", NOTHING)
-        .post(
-            "/v1/partners/{partner}/suspend",
-            partners::suspend,
-            "Suspend an agency: it earns and is not paid.",
-            NOTHING,
-        )
-        .post("/v1/partners/{partner}/reinstate", partners::reinstate, "End a suspension.", NOTHING)
-        .post(
-            "/v1/partners/{partner}/adjustments",
-            partners::adjust,
-            "Add to an agency's balance or take from it.",
-            NOTHING,
-        )
+        .post_also("/v1/auth/refresh", auth::session::refresh, "A new access token for a refresh token.", OPENS_SESSION)
+        .post_also("/v1/auth/end", auth::session::end, "Sign out.", |d| d.ends("204", "Signed out.", None))
+        .get("/v1/people", auth::people::list, "AIKit's own people.")
+        .post("/v1/people", auth::people::add, "Let somebody of AIKit sign in.")
+        .post("/v1/people/{person}/role", auth::people::set_role, "Give somebody of AIKit another role.")
+        .post("/v1/people/{person}/remove", auth::people::remove, "Let somebody of AIKit sign in no longer.")
+        .get("/v1/keys", auth::keys::list, "Keys of programs.")
+        .post("/v1/keys", auth::keys::issue, "Issue a key; it is shown this once.")
+        .post("/v1/keys/{key}/revoke", auth::keys::revoke, "Revoke a key.")
+        .post("/v1/terms/accept", join::accept_terms, "The owner accepts the terms in force.")
+        .get("/v1/terms/accepted", join::accepted_terms, "The versions that the agency accepted.")
+        .get("/v1/members", members::list, "The agency's people.")
+        .post("/v1/members", members::invite, "Invite somebody into the agency.")
+        .post("/v1/members/{person}/remove", members::remove, "Take somebody out of the agency.")
+        .post("/v1/members/{person}/owner", members::hand_over, "Make a member the owner.")
+        .get("/v1/partners/{partner}", partners::one, "An agency and where it stands.")
+        .post("/v1/partners/{partner}/suspend", partners::suspend, "Suspend an agency: it earns and is not paid.")
+        .post("/v1/partners/{partner}/reinstate", partners::reinstate, "End a suspension.")
+        .post("/v1/partners/{partner}/adjustments", partners::adjust, "Add to an agency's balance or take from it.")
         .post(
             "/v1/partners/{partner}/promotion-codes",
             partners::add_promotion_code,
             "Give an agency a promotion code.",
-            NOTHING,
         )
-        .get("/v1/reviews", reviews::list, "Flagged referrals.", NOTHING)
-        .get("/v1/reviews/{referral}", reviews::one, "One of them, with its evidence.", NOTHING)
-        .post("/v1/reviews/{referral}/clear", reviews::clear, "Decide that a flagged referral counts.", NOTHING)
-        .post(
-            "/v1/reviews/{referral}/reject",
-            reviews::reject,
-            "Decide that a flagged referral does not count.",
-            NOTHING,
-        )
-        .post("/v1/referrals/{referral}/move", reviews::move_referral, "Correct whom a client is credited to.", NOTHING)
-        .post("/v1/credits", reviews::credit_customer, "Credit a customer that nobody was credited for.", NOTHING)
-        .get("/v1/inbox", inbox::list, "Stripe's events and where they stand.", NOTHING)
-        .get("/v1/overview", pages::overview, "An agency's first page.", NOTHING)
-        .post("/v1/onboarding", join::onboarding_link, "A fresh address that leads on to Stripe.", NOTHING)
-        .get("/v1/links", links::list, "The agency's links, the newest first.", NOTHING)
-        .post("/v1/links", links::create, "Make a link.", NOTHING)
-        .post("/v1/links/{link}", links::update, "Rename or archive a link.", NOTHING)
-        .get("/v1/slug", slug::get, "The agency's own name in its links.", NOTHING)
-        .post("/v1/slug", slug::set, "Choose that name, change it, or give it up.", NOTHING)
-        .get("/v1/clients", pages::clients, "The agency's clients, the newest first.", NOTHING)
-        .get("/v1/clients/{referral}", pages::client, "One client with the reason of every cent.", NOTHING)
-        .get("/v1/payouts", pages::payouts, "The agency's payouts, the newest first.", NOTHING)
-        .get("/v1/payouts/{item}", pages::payout, "What one payout is made of.", NOTHING)
-        .get("/v1/runs", runs::list, "All runs, the newest first.", NOTHING)
-        .post("/v1/runs", run_draft::draft, "Draft the run of a month, or compute its draft again.", NOTHING)
-        .get("/v1/runs/{run}", runs::one, "One run.", NOTHING)
-        .get("/v1/runs/{run}/items/{item}", runs::statement, "One agency's statement within a run.", NOTHING)
-        .post("/v1/runs/{run}/seal", runs::seal, "Freeze a draft.", NOTHING)
-        .post("/v1/runs/{run}/approve", runs::approve, "Approve a seal.", NOTHING)
-        .post("/v1/runs/{run}/send", runs::send, "Let an executor send an approved run.", NOTHING)
-        .get("/v1/audit", audit::list, "The audit chain, the newest first.", NOTHING)
-        .get("/v1/executor/grants", run_send::grants, "Runs that may be sent now.", NOTHING)
-        .post("/v1/runs/{run}/claims", run_send::claim, "Claim items of a run.", NOTHING)
-        .post("/v1/items/{item}/observations", run_send::observe, "Tell what Stripe shows of an item.", NOTHING)
-        .post("/v1/items/{item}/intents", run_send::intent, "Record that a transfer is about to be sent.", NOTHING)
-        .post("/v1/items/{item}/settlements", run_send::settle, "Record what became of it.", NOTHING)
-        .get("/v1/preferences", notices::preferences, "Which e-mails somebody gets.", NOTHING)
-        .post("/v1/preferences", notices::set_preferences, "Choose which.", NOTHING)
-        .get("/v1/unsubscribe", notices::ask_unsubscribe, "Ask whether to end a kind of e-mail.", |d| {
+        .get("/v1/reviews", reviews::list, "Flagged referrals.")
+        .get("/v1/reviews/{referral}", reviews::one, "One of them, with its evidence.")
+        .post("/v1/reviews/{referral}/clear", reviews::clear, "Decide that a flagged referral counts.")
+        .post("/v1/reviews/{referral}/reject", reviews::reject, "Decide that a flagged referral does not count.")
+        .post("/v1/referrals/{referral}/move", reviews::move_referral, "Correct whom a client is credited to.")
+        .post("/v1/credits", reviews::credit_customer, "Credit a customer that nobody was credited for.")
+        .get("/v1/inbox", inbox::list, "Stripe's events and where they stand.")
+        .get("/v1/overview", pages::overview, "An agency's first page.")
+        .post("/v1/onboarding", join::onboarding_link, "A fresh address that leads on to Stripe.")
+        .get("/v1/links", links::list, "The agency's links, the newest first.")
+        .post("/v1/links", links::create, "Make a link.")
+        .post("/v1/links/{link}", links::update, "Rename or archive a link.")
+        .get("/v1/slug", slug::get, "The agency's own name in its links.")
+        .post("/v1/slug", slug::set, "Choose that name, change it, or give it up.")
+        .get("/v1/clients", pages::clients, "The agency's clients, the newest first.")
+        .get("/v1/clients/{referral}", pages::client, "One client with the reason of every cent.")
+        .get("/v1/payouts", pages::payouts, "The agency's payouts, the newest first.")
+        .get("/v1/payouts/{item}", pages::payout, "What one payout is made of.")
+        .get("/v1/runs", runs::list, "All runs, the newest first.")
+        .post("/v1/runs", run_draft::draft, "Draft the run of a month, or compute its draft again.")
+        .get("/v1/runs/{run}", runs::one, "One run.")
+        .get("/v1/runs/{run}/items/{item}", runs::statement, "One agency's statement within a run.")
+        .post("/v1/runs/{run}/seal", runs::seal, "Freeze a draft.")
+        .post("/v1/runs/{run}/approve", runs::approve, "Approve a seal.")
+        .post("/v1/runs/{run}/send", runs::send, "Let an executor send an approved run.")
+        .get("/v1/audit", audit::list, "The audit chain, the newest first.")
+        .get("/v1/executor/grants", run_send::grants, "Runs that may be sent now.")
+        .post("/v1/runs/{run}/claims", run_send::claim, "Claim items of a run.")
+        .post("/v1/items/{item}/observations", run_send::observe, "Tell what Stripe shows of an item.")
+        .post("/v1/items/{item}/intents", run_send::intent, "Record that a transfer is about to be sent.")
+        .post("/v1/items/{item}/settlements", run_send::settle, "Record what became of it.")
+        .get("/v1/preferences", notices::preferences, "Which e-mails somebody gets.")
+        .post("/v1/preferences", notices::set_preferences, "Choose which.")
+        .get_also("/v1/unsubscribe", notices::ask_unsubscribe, "Ask whether to end a kind of e-mail.", |d| {
             d.ends("200", "A page with one button.", Some("text/html"));
         })
-        .post("/v1/unsubscribe", notices::unsubscribe, "End a kind of e-mail (RFC 8058).", |d| {
+        .post_also("/v1/unsubscribe", notices::unsubscribe, "End a kind of e-mail (RFC 8058).", |d| {
             d.ends("200", "It has ended.", Some("text/html"));
         })
-        .get("/v1/webhook-deliveries", outbox::list, "What AIKit was told by webhook.", NOTHING)
-        .post("/v1/webhook-deliveries/{delivery}/resend", outbox::resend, "Tell it again.", NOTHING)
-        .get("/v1/payouts-lock", lock::show, "The brake on payouts.", NOTHING)
-        .post("/v1/payouts-lock/lock", lock::lock, "Lock payouts.", LOCK)
-        .post("/v1/payouts-lock/unlock", lock::unlock, "Consent to unlocking them; two people do.", LOCK)
+        .get("/v1/webhook-deliveries", outbox::list, "What AIKit was told by webhook.")
+        .post("/v1/webhook-deliveries/{delivery}/resend", outbox::resend, "Tell it again.")
+        .get("/v1/payouts-lock", lock::show, "The brake on payouts.")
+        .post_also("/v1/payouts-lock/lock", lock::lock, "Lock payouts.", LOCK)
+        .post_also("/v1/payouts-lock/unlock", lock::unlock, "Consent to unlocking them; two people do.", LOCK)
         .merge(pixel, |router| router.layer(origin::cors(config, true)))
         .merge(form, |router| router.layer(origin::cors(config, false)));
     if config.demo { all.merge(demo, |router| router) } else { all }
