@@ -1,6 +1,6 @@
 //! The real server is killed at random instants under load, and started again: what it answered is there, once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -178,33 +178,40 @@ async fn what_was_answered_outlives_a_kill_and_is_there_once() -> Result<()> {
     stage.world.stop_api();
 
     let database = rusqlite::Connection::open(stage.world.api_data().join("referral.db"))?;
-    let texts = |sql: &str| -> Result<Vec<String>> {
-        Ok(database.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    let counted = |sql: &str| -> Result<BTreeMap<String, usize>> {
+        let mut all = BTreeMap::new();
+        for text in database.prepare(sql)?.query_map([], |row| row.get::<_, String>(0))? {
+            *all.entry(text?).or_default() += 1;
+        }
+        Ok(all)
     };
-    let count = |all: &[String], one: &str| all.iter().filter(|text| *text == one).count();
-    let (inbox, waiting) = (texts("SELECT id FROM inbox")?, texts("SELECT id FROM inbox WHERE state = 'received'")?);
+    let once = |all: &BTreeMap<String, usize>, id: String| -> Result<()> {
+        ensure!(all.get(&id) == Some(&1), "{id} was answered and is there {:?} times", all.get(&id));
+        Ok(())
+    };
+    let waiting = counted("SELECT id FROM inbox WHERE state = 'received'")?;
     ensure!(waiting.is_empty(), "every event was gone through: {waiting:?}");
-    let (customers, facts) = (texts("SELECT id FROM customer")?, texts("SELECT id FROM fact")?);
-    let of_signups = texts("SELECT json_extract(body, '$.referral') FROM fact WHERE id LIKE 'referral_created:%'")?;
-    let (links, stored) = (texts("SELECT id FROM link")?, texts("SELECT id FROM click")?);
-    let (webhooks, signups) = (load.webhooks.answered(), load.signups.answered());
+    let (inbox, customers) = (counted("SELECT id FROM inbox")?, counted("SELECT id FROM customer")?);
+    let (links, stored) = (counted("SELECT id FROM link")?, counted("SELECT id FROM click")?);
+    let facts = counted("SELECT id FROM fact")?;
+    let referrals = counted("SELECT json_extract(body, '$.referral') FROM fact WHERE id LIKE 'referral_created:%'")?;
+    let (webhooks, signups) = (load.webhooks.answered(), BTreeSet::from_iter(load.signups.answered()));
     for n in &webhooks {
-        ensure!(count(&inbox, &format!("evt_k{n}")) == 1, "event {n} was answered and is not there once");
+        once(&inbox, format!("evt_k{n}"))?;
         if signups.contains(n) {
-            let fact = format!("subscription_started:sub_k{n}");
-            ensure!(count(&facts, &fact) == 1, "{fact} is not there once");
+            once(&facts, format!("subscription_started:sub_k{n}"))?;
         }
     }
     for n in &signups {
-        ensure!(count(&customers, &format!("k{n}")) == 1, "sign-up {n} was answered and is not there once");
+        once(&customers, format!("k{n}"))?;
     }
-    ensure!(of_signups.iter().collect::<BTreeSet<_>>().len() == of_signups.len(), "a referral was made twice");
-    ensure!(of_signups.len() == customers.len(), "each sign-up has one referral");
+    ensure!(referrals.values().all(|times| *times == 1), "a referral was made twice");
+    ensure!(referrals.len() == customers.len(), "each sign-up has one referral");
     for n in load.links.answered() {
-        ensure!(count(&links, &link_id(n)) == 1, "link {n} was answered and is not there once");
+        once(&links, link_id(n))?;
     }
-    let lost: Vec<&String> = clicks.iter().filter(|id| !stored.contains(id)).collect();
-    ensure!(lost.is_empty(), "of {} clicks that were a second old {} are lost", clicks.len(), lost.len());
+    let lost = clicks.iter().filter(|id| !stored.contains_key(*id)).count();
+    ensure!(lost == 0, "of {} clicks that were a second old {lost} are lost", clicks.len());
     ensure!(webhooks.len() > kills && signups.len() > kills && clicks.len() > kills, "there was no load to speak of");
 
     let data = stage.world.api_data();
