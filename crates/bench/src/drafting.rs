@@ -79,7 +79,7 @@ pub(crate) fn app(database: &Path) -> anyhow::Result<App> {
         webhooks: Vec::new(),
     };
     let db = Arc::new(Sqlite::open(database, Profile::Native)?);
-    Ok(App { db, http: Arc::new(Alone), mail: Arc::new(Alone), host: Arc::new(Alone), config: Arc::new(config) })
+    Ok(App::new(db, Arc::new(Alone), Arc::new(Alone), Arc::new(Alone), Arc::new(config)))
 }
 
 /// Drafts the month through the API, signed in as finance.

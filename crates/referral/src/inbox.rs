@@ -1,11 +1,13 @@
-//! Stripe's webhooks: verified, stored raw, and only then read. What an event needs and does not find yet it waits for.
+//! Stripe's webhooks: verified, stored raw and answered, and only then read. What an event needs and does not find yet it
+//! waits for.
 
 mod decide;
 mod fetch;
 mod keep;
+mod process;
 mod view;
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -17,16 +19,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::db::{DbError, Rows, Stmt};
 use crate::error::{ApiError, Raw, invalid};
 use crate::tokens::ms;
 use crate::{App, sql};
 
 pub use keep::{forget_replayable, reduce_old, stripe_facts};
+pub use process::{Intake, process_received, read_stored};
+pub(crate) use process::{commit, known, read_now};
 pub(crate) use view::list;
 pub use view::{inbox_events, retry_events};
-
-use decide::{Outcome, decide};
 
 /// How far a signature's time may be from ours.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(300);
@@ -72,17 +73,27 @@ pub(crate) async fn connect(
     take_in(&app, &headers, &body, &secret).await
 }
 
+/// What must be known of an event to store it. The rest is read from the inbox.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    livemode: Option<bool>,
+}
+
 async fn take_in(app: &App, headers: &HeaderMap, body: &Bytes, secret: &str) -> Result<Json<Value>, ApiError> {
     let now = app.host.now();
     let header = headers.get("stripe-signature").and_then(|v| v.to_str().ok());
     let header = header.ok_or_else(|| invalid("The Stripe-Signature header is missing."))?;
     verify(header, body, secret, now).map_err(|why| invalid(format!("The Stripe-Signature is not valid: {why}.")))?;
     let text = std::str::from_utf8(body).map_err(|_| invalid("The event is not UTF-8."))?;
-    let event: Value = serde_json::from_str(text).map_err(|e| invalid(format!("The event is not JSON: {e}.")))?;
-    let (Some(id), Some(kind)) = (event["id"].as_str().map(String::from), event["type"].as_str()) else {
+    let head: Head = serde_json::from_str(text).map_err(|e| invalid(format!("The event cannot be read: {e}.")))?;
+    let (Some(id), Some(kind)) = (head.id, head.kind) else {
         return Err(invalid("The event has no id or no type."));
     };
-    if event["livemode"].as_bool() != Some(app.config.live) {
+    if head.livemode != Some(app.config.live) {
         return Err(invalid(
             "The event's livemode is not this program's: check which of Stripe's endpoints leads here.",
         ));
@@ -91,8 +102,8 @@ async fn take_in(app: &App, headers: &HeaderMap, body: &Bytes, secret: &str) -> 
         .db
         .query(sql!(
             "INSERT INTO inbox (id, type, received_ms, body, state) VALUES (?1, ?2, ?3, ?4, 'received') ON CONFLICT (id) DO NOTHING",
-            &id,
-            kind,
+            id.as_ref(),
+            kind.as_ref(),
             ms(now),
             text,
         ))
@@ -101,142 +112,9 @@ async fn take_in(app: &App, headers: &HeaderMap, body: &Bytes, secret: &str) -> 
         return Ok(Json(json!({"stored": true, "known": true})));
     }
     // From here on the event is ours: an error is our own affair and is tried again, not Stripe's.
-    if let Err(error) = process(app, VecDeque::from([(id.clone(), event)])).await {
-        tracing::error!(%error, event = id, "an event waits to be processed again");
-    }
+    let reader = app.clone();
+    app.host.later(Box::pin(async move { read_stored(&reader).await }));
     Ok(Json(json!({"stored": true})))
-}
-
-#[derive(Deserialize)]
-struct Stored {
-    id: String,
-    body: String,
-}
-
-fn parsed(rows: Vec<Stored>) -> impl Iterator<Item = (String, Value)> {
-    rows.into_iter().map(|r| (r.id, serde_json::from_str(&r.body).unwrap_or(Value::Null)))
-}
-
-/// Processes what a crash or a fault left behind, and what was asked to be tried again. Answers how many there were.
-///
-/// # Errors
-/// The database's, or Stripe's where something must be asked.
-pub async fn process_received(app: &App) -> Result<usize, ApiError> {
-    let (mut n, mut after, mut failed) = (0, String::new(), None);
-    loop {
-        let rows: Vec<Stored> = app
-            .db
-            .query(sql!(
-                "SELECT id, body FROM inbox WHERE state = 'received' AND id > ?1 ORDER BY id LIMIT 200",
-                &after
-            ))
-            .await?
-            .all()?;
-        let Some(last) = rows.last() else { break };
-        after.clone_from(&last.id);
-        n += rows.len();
-        // One event that cannot be decided now must not keep the others waiting.
-        for event in parsed(rows) {
-            if let Err(error) = process(app, VecDeque::from([event])).await {
-                failed = Some(error);
-            }
-        }
-    }
-    failed.map_or(Ok(n), Err)
-}
-
-/// For the batch that makes names known: the events that waited for one of them are to be read again. Where [`commit`] does
-/// not write the batch, [`read_woken`] comes after it.
-pub(crate) fn known(names: &[String]) -> Vec<Stmt> {
-    if names.is_empty() {
-        return Vec::new();
-    }
-    let names = json!(names).to_string();
-    vec![
-        sql!(
-            "UPDATE inbox SET state = 'received' WHERE state = 'waiting' AND id IN
-                (SELECT event FROM inbox_wait WHERE name IN (SELECT value FROM json_each(?1))) RETURNING id, body",
-            &names,
-        ),
-        sql!(
-            "DELETE FROM inbox_wait WHERE event IN
-                (SELECT event FROM inbox_wait WHERE name IN (SELECT value FROM json_each(?1)))",
-            &names,
-        ),
-    ]
-}
-
-/// Writes a batch that makes names known, and reads the events that waited for them. What keeps an event from being
-/// processed is not the caller's affair: it is stored, and tried again.
-pub(crate) async fn commit(app: &App, batch: Vec<Stmt>, names: &[String]) -> Result<(), DbError> {
-    let woken = write(app, batch, names).await?;
-    if let Err(error) = process(app, woken).await {
-        tracing::error!(%error, "events wait to be processed again");
-    }
-    Ok(())
-}
-
-/// Reads the events that a batch with [`known`] has woken.
-pub(crate) async fn read_woken(app: &App) {
-    if let Err(error) = process_received(app).await {
-        tracing::error!(%error, "events wait to be processed again");
-    }
-}
-
-/// Answers the events that the batch has woken.
-async fn write(app: &App, mut batch: Vec<Stmt>, names: &[String]) -> Result<VecDeque<(String, Value)>, DbError> {
-    let at = batch.len();
-    batch.extend(known(names));
-    if batch.is_empty() {
-        return Ok(VecDeque::new());
-    }
-    let rows = app.db.batch(batch).await?;
-    let woken = rows.get(at).map(Rows::all).transpose()?.unwrap_or_default();
-    Ok(parsed(woken).collect())
-}
-
-async fn process(app: &App, mut queue: VecDeque<(String, Value)>) -> Result<(), ApiError> {
-    while let Some((id, event)) = queue.pop_front() {
-        let mut outcome = decide(app, &event).await?;
-        if let Outcome::Wait(names, note) = &outcome {
-            app.db.batch(mark(&id, "waiting", note.as_deref(), names)).await?;
-            // What it waits for may have come between the look and the mark; then nobody will wake it.
-            outcome = decide(app, &event).await?;
-        }
-        match outcome {
-            Outcome::Do(mut batch, names) => {
-                batch.extend(mark(&id, "done", None, &[]));
-                queue.extend(write(app, batch, &names).await?);
-            }
-            Outcome::Learn(keep, names) => {
-                queue.extend(write(app, keep, &names).await?);
-                queue.push_front((id, event));
-            }
-            Outcome::Wait(names, note) => drop(app.db.batch(mark(&id, "waiting", note.as_deref(), &names)).await?),
-            Outcome::Ignore(why) => drop(app.db.batch(mark(&id, "ignored", Some(&why), &[])).await?),
-            Outcome::Fail(why) => {
-                tracing::warn!(event = %id, %why, "an event cannot be used");
-                app.db.batch(mark(&id, "failed", Some(&why), &[])).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Where an event stands from now on.
-fn mark(id: &str, state: &str, note: Option<&str>, waits_for: &[String]) -> Vec<Stmt> {
-    let mut batch = vec![
-        sql!("DELETE FROM inbox_wait WHERE event = ?1", id),
-        sql!("UPDATE inbox SET state = ?2, note = ?3 WHERE id = ?1", id, state, note),
-    ];
-    if !waits_for.is_empty() {
-        batch.push(sql!(
-            "INSERT INTO inbox_wait (name, event) SELECT DISTINCT value, ?1 FROM json_each(?2)",
-            id,
-            json!(waits_for).to_string(),
-        ));
-    }
-    batch
 }
 
 #[cfg(test)]

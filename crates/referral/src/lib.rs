@@ -55,7 +55,9 @@ pub use auth::people::{add_person, remove_person};
 pub use error::ApiError;
 pub use follow::follow_journal;
 pub use health::health;
-pub use inbox::{forget_replayable, inbox_events, process_received, reduce_old, retry_events, stripe_facts};
+pub use inbox::{
+    Intake, forget_replayable, inbox_events, process_received, read_stored, reduce_old, retry_events, stripe_facts,
+};
 pub use journal::{JournalPage, head as journal_head, journal_page, stored_journal};
 pub use lock::{begin_restored, lock_payouts, payout_lock};
 pub use notices::{send_messages, tell_what_is_needed};
@@ -79,6 +81,21 @@ pub struct App {
     pub host: Arc<dyn Host>,
     /// What the operator configured.
     pub config: Arc<Config>,
+    /// Who reads the events that Stripe has sent.
+    pub intake: Arc<Intake>,
+}
+
+impl App {
+    /// The API over the ports of a host.
+    pub fn new(
+        db: Arc<dyn Db>,
+        http: Arc<dyn Http>,
+        mail: Arc<dyn Mail>,
+        host: Arc<dyn Host>,
+        config: Arc<Config>,
+    ) -> Self {
+        App { db, http, mail, host, config, intake: Arc::default() }
+    }
 }
 
 /// The terms that apply where the operator gives none: numbers, agreement and disclosure.

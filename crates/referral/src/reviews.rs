@@ -368,6 +368,6 @@ pub(crate) async fn credit_customer(
     let names: Vec<String> = row.stripe_customer.into_iter().map(|c| format!("customer:{c}")).collect();
     batch.extend(inbox::known(&names));
     audit::write(&app, batch, &[entry]).await?;
-    inbox::read_woken(&app).await;
+    inbox::read_now(&app).await;
     Ok((StatusCode::CREATED, Json(review(&app, &referral).await?)))
 }

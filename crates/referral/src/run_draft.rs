@@ -16,7 +16,7 @@ use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, changed, conflict, invalid};
 use crate::run_decide::{Standing, Verdict, as_of, month};
 use crate::tokens::ms;
-use crate::{App, journal, posting, runs, sql};
+use crate::{App, inbox, journal, posting, runs, sql};
 
 /// Rows written by one statement.
 const CHUNK: usize = 500;
@@ -110,6 +110,7 @@ pub(crate) async fn compute(
     let run = mine.map_or_else(|| format!("{period}.1"), |r| r.run.clone());
     let version = mine.map_or(1, |r| r.version + 1);
 
+    inbox::read_now(app).await;
     let cut = journal::head(app).await?;
     let recorded = journal::recorded(app, None, Some(cut)).await?;
     let base = posting::base(app, as_of, None).await?;

@@ -43,7 +43,8 @@ pub(crate) fn start(app: &App, follow: Option<Arc<Follow>>) -> Duties {
     });
     duties.every("e-mail", OFTEN, app, &clock, |app| async move { referral::send_messages(&app).await.map(drop) });
     duties.every("stored events", NOW_AND_THEN, app, &clock, |app| async move {
-        referral::process_received(&app).await.map(drop)
+        referral::read_stored(&app).await;
+        Ok(())
     });
     duties.every("old events", SELDOM, app, &clock, |app| async move {
         match referral::reduce_old(&app).await? {

@@ -12,6 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use clap::Args;
 use referral::App;
+use referral::ports::Host as _;
 use sqlite::{Profile, Sqlite};
 use tower_http::compression::CompressionLayer;
 use tower_http::services::{ServeDir, ServeFile};
@@ -69,13 +70,7 @@ fn app(
     let host = Arc::new(SystemHost::new());
     let network = Arc::new(Network::new()?);
     let mail = Outgoing::new(data, secret("SMTP_URL").as_deref(), mail_from)?;
-    let app = App {
-        db: Arc::new(db),
-        http: network.clone(),
-        mail: Arc::new(mail),
-        host: host.clone(),
-        config: Arc::new(config),
-    };
+    let app = App::new(Arc::new(db), network.clone(), Arc::new(mail), host.clone(), Arc::new(config));
     Ok((app, host, network))
 }
 
@@ -142,14 +137,13 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
             Err(other) => return Err(other.into()),
         }
     }
-    let left = referral::process_received(&app).await.context("stored events cannot be processed")?;
-    if left > 0 {
-        tracing::info!(left, "processed events that an earlier stop had left");
-    }
     // A newer program may read what failed; a key may have been given since.
-    if let Err(error) = referral::retry_events(&app, None).await {
-        tracing::warn!(%error, "events that failed are still waiting");
-    }
+    let again = app.clone();
+    host.later(Box::pin(async move {
+        if let Err(error) = referral::retry_events(&again, None).await {
+            tracing::warn!(%error, "events that failed are still waiting");
+        }
+    }));
 
     let stripe_api = app.config.stripe_api.clone();
     let follow = options.demo.then(|| Arc::new(Follow { host: host.clone(), network, stripe_api }));

@@ -50,7 +50,7 @@ impl Host for Around {
     }
 
     fn later(&self, work: BoxFut<'static, ()>) {
-        futures::executor::block_on(work);
+        futures::executor::block_on(tokio::task::unconstrained(work));
     }
 }
 
@@ -111,13 +111,7 @@ fn app(db: &Sqlite, around: &Arc<Around>) -> App {
             reach: Reach::Public,
         }],
     };
-    App {
-        db: Arc::new(db.clone()),
-        http: around.clone(),
-        mail: around.clone(),
-        host: around.clone(),
-        config: Arc::new(config),
-    }
+    App::new(Arc::new(db.clone()), around.clone(), around.clone(), around.clone(), Arc::new(config))
 }
 
 /// One duty of one server.

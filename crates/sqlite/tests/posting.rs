@@ -48,7 +48,7 @@ impl Host for TestHost {
     }
 
     fn later(&self, work: BoxFut<'static, ()>) {
-        futures::executor::block_on(work);
+        futures::executor::block_on(tokio::task::unconstrained(work));
     }
 }
 
@@ -109,13 +109,8 @@ fn router(db: &Sqlite, host: &Arc<TestHost>, terms: TermsBook) -> Router {
         cors_origins: Vec::new(),
         webhooks: Vec::new(),
     };
-    referral::router(App {
-        db: Arc::new(db.clone()),
-        http: Arc::new(Offline),
-        mail: Arc::new(Offline),
-        host: host.clone(),
-        config: Arc::new(config),
-    })
+    let (db, offline) = (Arc::new(db.clone()), Arc::new(Offline));
+    referral::router(App::new(db, offline.clone(), offline, host.clone(), Arc::new(config)))
 }
 
 impl Books {

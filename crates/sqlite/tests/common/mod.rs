@@ -42,7 +42,7 @@ impl Host for Still {
     }
 
     fn later(&self, work: BoxFut<'static, ()>) {
-        futures::executor::block_on(work);
+        futures::executor::block_on(tokio::task::unconstrained(work));
     }
 }
 
@@ -131,13 +131,8 @@ impl World {
         change(&mut config);
         let still = Arc::new(Still { now: Mutex::new(at("2026-06-01T00:00:00Z")), drawn: Mutex::new(1) });
         let stripe = Arc::new(Stripe::default());
-        let app = App {
-            db: Arc::new(Sqlite::open(Path::new(":memory:"), Profile::D1).unwrap()),
-            http: stripe.clone(),
-            mail: stripe.clone(),
-            host: still.clone(),
-            config: Arc::new(config),
-        };
+        let db = Arc::new(Sqlite::open(Path::new(":memory:"), Profile::D1).unwrap());
+        let app = App::new(db, stripe.clone(), stripe.clone(), still.clone(), Arc::new(config));
         World { router: referral::router(app.clone()), app, stripe, still }
     }
 

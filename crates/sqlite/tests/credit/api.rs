@@ -50,7 +50,7 @@ impl Host for TestHost {
     }
 
     fn later(&self, work: BoxFut<'static, ()>) {
-        futures::executor::block_on(work);
+        futures::executor::block_on(tokio::task::unconstrained(work));
     }
 }
 
@@ -159,13 +159,7 @@ impl Api {
             cors_origins: Vec::new(),
             webhooks: Vec::new(),
         };
-        let app = App {
-            db: Arc::new(db.clone()),
-            http: Arc::new(Offline),
-            mail: mail.clone(),
-            host: host.clone(),
-            config: Arc::new(config),
-        };
+        let app = App::new(Arc::new(db.clone()), Arc::new(Offline), mail.clone(), host.clone(), Arc::new(config));
         Api { router: referral::router(app.clone()), app, db, host, mail, folder }
     }
 

@@ -41,7 +41,7 @@ impl Host for TestHost {
     }
 
     fn later(&self, work: BoxFut<'static, ()>) {
-        futures::executor::block_on(work);
+        futures::executor::block_on(tokio::task::unconstrained(work));
     }
 }
 
@@ -191,13 +191,8 @@ impl Api {
             cors_origins: vec![Url::parse("https://aikit.example/").unwrap()],
             webhooks: Vec::new(),
         };
-        let app = App {
-            db: Arc::new(db.clone()),
-            http: Arc::new(Wire(network)),
-            mail: mail.clone(),
-            host: host.clone(),
-            config: Arc::new(config),
-        };
+        let http = Arc::new(Wire(network));
+        let app = App::new(Arc::new(db.clone()), http, mail.clone(), host.clone(), Arc::new(config));
         Api { router: referral::router(app.clone()), app, db, host, mail, folder }
     }
 
