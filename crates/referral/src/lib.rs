@@ -45,11 +45,13 @@ mod signup;
 mod slug;
 mod tokens;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use commission::{TermsBook, TermsError};
 
 pub use audit::{Actor, AuditError, verify as verify_audit};
+pub use auth::issuer::look_at_issuer;
 pub use auth::keys::{issue_key, list_keys, revoke_key};
 pub use auth::people::{add_person, remove_person};
 pub use error::ApiError;
@@ -70,7 +72,18 @@ use ports::{Config, Host, Http, Mail};
 
 /// Everything a handler may use. Cheap to clone.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What an [`App`] holds.
+pub struct Parts {
     /// The database.
     pub db: Arc<dyn Db>,
     /// Calls to Stripe.
@@ -82,7 +95,7 @@ pub struct App {
     /// What the operator configured.
     pub config: Arc<Config>,
     /// Who reads the events that Stripe has sent.
-    pub intake: Arc<Intake>,
+    pub intake: Intake,
 }
 
 impl App {
@@ -94,7 +107,7 @@ impl App {
         host: Arc<dyn Host>,
         config: Arc<Config>,
     ) -> Self {
-        App { db, http, mail, host, config, intake: Arc::default() }
+        App(Arc::new(Parts { db, http, mail, host, config, intake: Intake::default() }))
     }
 }
 

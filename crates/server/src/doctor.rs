@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
-use referral::ports::{Config, Host as _};
+use referral::ports::{Config, Host as _, Http};
 use url::Url;
 
-use crate::host::SystemHost;
+use crate::host::{Network, SystemHost};
 use crate::mail::Outgoing;
 use crate::{config, serve};
 
@@ -90,6 +90,7 @@ pub(crate) async fn run(options: &Doctor) -> anyhow::Result<()> {
             findings.extend(of_addresses(config));
             findings.extend(of_secrets(config, serve::secret));
             findings.push(of_mail(&options.data, from).await);
+            findings.push(of_sign_in(config, &Network::new()?).await);
             findings.push(of_clock(&config.stripe_api, SystemHost::new().now()).await);
         }
         Err(error) => {
@@ -216,6 +217,22 @@ async fn of_mail(data: &Path, from: &str) -> Finding {
     }
 }
 
+/// Whoever vouches for people must answer, under the name that the configuration gives it.
+async fn of_sign_in(config: &Config, http: &dyn Http) -> Finding {
+    let Some(oidc) = &config.oidc else {
+        return good("sign-in", "by a code that comes by e-mail");
+    };
+    match referral::look_at_issuer(http, oidc).await {
+        Ok(1) => good("sign-in", format!("{} answers and has a key", oidc.issuer)),
+        Ok(n) => good("sign-in", format!("{} answers and has {n} keys", oidc.issuer)),
+        Err(why) => bad(
+            "sign-in",
+            format!("at {}: {why}", oidc.issuer),
+            "look at OIDC_ISSUER, which must be the issuer's own name for itself to the letter, and at the network",
+        ),
+    }
+}
+
 async fn of_clock(stripe_api: &Url, now: DateTime<Utc>) -> Finding {
     let ask = async {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().ok()?;
@@ -313,6 +330,8 @@ async fn of_database(file: &Path) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use referral::db::BoxFut;
+    use referral::ports::{HttpRequest, HttpResponse, Oidc};
 
     fn config(api: &str, cookie_domain: Option<&str>, key: &str, live: bool) -> Config {
         let file = format!(
@@ -368,6 +387,48 @@ mod tests {
             of_secrets(&config("https://a.aikit.example/", None, "rk_test_a", false), |_| Some("rk_test_b".into()));
         assert!(with_money.iter().any(|f| f.what == "money key" && f.mark == Mark::Bad));
         assert!(with_money.iter().any(|f| f.what == "connect webhook" && f.mark == Mark::Bad), "one secret is missing");
+    }
+
+    /// An issuer that answers by path.
+    struct Issuer(&'static [(&'static str, &'static str)]);
+
+    impl Http for Issuer {
+        fn send(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
+            let found = self.0.iter().find(|(path, _)| *path == request.url.path());
+            let answer = found.map(|(_, body)| HttpResponse { status: 200, body: (*body).into() });
+            Box::pin(async move { answer.ok_or_else(|| "no connection".into()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn the_issuer_must_answer_under_its_own_name() {
+        const ABOUT: (&str, &str) = (
+            "/.well-known/openid-configuration",
+            r#"{"issuer": "https://id.aikit.example", "authorization_endpoint": "https://id.aikit.example/auth",
+                "token_endpoint": "https://id.aikit.example/token", "jwks_uri": "https://id.aikit.example/keys",
+                "response_types_supported": ["code"], "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["RS256"]}"#,
+        );
+        const KEYS: (&str, &str) = ("/keys", r#"{"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "1"}]}"#);
+        let look = async |name: &str, answers: &'static [(&str, &str)]| {
+            let mut config = config("https://a.aikit.example/", None, "", false);
+            let (issuer, name, client_id) = (name.to_string(), "AIKit".to_string(), "partners".to_string());
+            config.oidc = Some(Oidc { issuer, client_id, client_secret: None, name });
+            of_sign_in(&config, &Issuer(answers)).await
+        };
+        let named = "https://id.aikit.example";
+        assert_eq!(look(named, &[ABOUT, KEYS]).await.mark, Mark::Good);
+        for (name, answers, why) in [
+            (named, [].as_slice(), "no connection"),
+            (named, &[ABOUT], "no connection"),
+            (named, &[ABOUT, ("/keys", r#"{"keys": []}"#)], "has no key"),
+            (named, &[("/.well-known/openid-configuration", "<html>")], "cannot be read"),
+            ("https://id.aikit.example/", &[ABOUT, KEYS], "calls itself https://id.aikit.example,"),
+            ("http://id.aikit.example", &[ABOUT, KEYS], "is not https"),
+        ] {
+            let finding = look(name, answers).await;
+            assert!(finding.mark == Mark::Bad && finding.said.contains(why), "{finding}");
+        }
     }
 
     #[test]

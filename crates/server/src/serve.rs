@@ -160,6 +160,7 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
 
     println!("listening on http://{}", listener.local_addr()?);
     listen::serve(listener, router, limits, proxies, stop()).await;
+    app.intake.end();
     host.end(END_WITHIN).await;
     duties.end(END_WITHIN).await;
     // Closing moves what is in the write-ahead log into the database itself.

@@ -130,10 +130,16 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // Without a sender each thread does what was asked, and ends.
-        self.queues = None;
-        for handle in self.handles.drain(..) {
-            handle.join().ok();
+        // Without a sender each thread does what was asked, and ends. The writer, which came first, goes last: only a
+        // connection that may write moves what is in the write-ahead log into the database when it closes.
+        let Some((write, read)) = self.queues.take() else { return };
+        drop(read);
+        for reader in self.handles.drain(1..) {
+            reader.join().ok();
+        }
+        drop(write);
+        for writer in self.handles.drain(..) {
+            writer.join().ok();
         }
     }
 }

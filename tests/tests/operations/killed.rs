@@ -10,9 +10,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use product_tests::dice::Dice;
 use product_tests::{Api, Browser};
 use serde_json::json;
-use wire::{Session, SignUp};
+use wire::{Health, Session, SignUp};
 
-use crate::stage::{PERSON, Stage};
+use crate::stage::{PERSON, Stage, until};
 
 /// A click is on disk within this time of its answer.
 const SOON: Duration = Duration::from_secs(1);
@@ -175,6 +175,11 @@ async fn what_was_answered_outlives_a_kill_and_is_there_once() -> Result<()> {
         clicks.extend(answered.into_iter().filter(|(_, at)| *at + SOON < killed).map(|(id, _)| id));
         stage.world.start_api().await?;
     }
+    until("what was stored is read", async || {
+        let health: Health = stage.get(None, "/healthz").await?;
+        Ok((health.inbox.waiting == 0).then_some(()))
+    })
+    .await?;
     stage.world.stop_api();
 
     let database = rusqlite::Connection::open(stage.world.api_data().join("referral.db"))?;

@@ -18,7 +18,7 @@ use url::Url;
 use super::id_token::{self, Claims, Expected, Refused};
 use crate::db::BoxFut;
 use crate::error::{ApiError, unavailable};
-use crate::ports::{HttpRequest, Oidc, Reach};
+use crate::ports::{Http, HttpRequest, Oidc, Reach};
 use crate::tokens::ms;
 use crate::{App, limits, sql};
 
@@ -80,14 +80,14 @@ fn asked(method: Method, url: Url, headers: Vec<(&'static str, String)>, body: S
     HttpRequest { method, url, headers, body, reach: Reach::Anywhere, timeout_s: 25 }
 }
 
-async fn fetch(app: &App, url: &Url, bearer: Option<&str>) -> Result<String, String> {
+async fn fetch(http: &dyn Http, url: &Url, bearer: Option<&str>) -> Result<String, String> {
     if !is_safe(url) {
         return Err(format!("{url} is not https"));
     }
     let mut headers = vec![("accept", "application/json".to_string())];
     headers.extend(bearer.map(|token| ("authorization", format!("Bearer {token}"))));
     let request = asked(Method::GET, url.clone(), headers, String::new());
-    let response = app.http.send(request).await?;
+    let response = http.send(request).await?;
     match response.status {
         200 if response.body.len() <= LENGTH => Ok(response.body),
         200 => Err(format!("{url} answered more than {LENGTH} bytes")),
@@ -118,7 +118,7 @@ async fn document<T: DeserializeOwned>(
     if let Some(Ok(document)) = younger(current) {
         return Ok(document);
     }
-    let fetched = fetch(app, url, None).await.and_then(|body| read(&body).map(|document| (document, body)));
+    let fetched = fetch(&*app.http, url, None).await.and_then(|body| read(&body).map(|document| (document, body)));
     match (fetched, younger(STALE)) {
         (Ok((document, body)), _) => {
             app.db
@@ -142,15 +142,39 @@ async fn document<T: DeserializeOwned>(
 
 /// The issuer, by its discovery document, which must name it to the letter (OpenID Connect Discovery §4.3).
 pub(crate) async fn discover<'a>(app: &'a App, config: &'a Oidc) -> Result<Issuer<'a>, ApiError> {
-    let text = format!("{}/.well-known/openid-configuration", config.issuer.trim_end_matches('/'));
-    let url = Url::parse(&text).map_err(|e| away(&config.name, &e))?;
-    let fits = |found: &CoreProviderMetadata| match found.issuer().as_str() == config.issuer {
-        true => Ok(()),
-        false => {
-            Err(format!("the issuer calls itself {}, the configuration {}", found.issuer().as_str(), config.issuer))
-        }
-    };
+    let url = discovery(config).map_err(|e| away(&config.name, &e))?;
+    let fits = |found: &CoreProviderMetadata| is_its_own(config, found);
     Ok(Issuer { app, config, metadata: document(app, config, &url, CURRENT, fits).await? })
+}
+
+fn discovery(config: &Oidc) -> Result<Url, String> {
+    let text = format!("{}/.well-known/openid-configuration", config.issuer.trim_end_matches('/'));
+    Url::parse(&text).map_err(|e| format!("{text}: {e}"))
+}
+
+fn is_its_own(config: &Oidc, found: &CoreProviderMetadata) -> Result<(), String> {
+    match found.issuer().as_str() {
+        name if name == config.issuer => Ok(()),
+        name => Err(format!("the issuer calls itself {name}, the configuration {}", config.issuer)),
+    }
+}
+
+/// Asks an issuer for its description of itself and for its keys, and keeps nothing. Answers how many keys it signs with.
+///
+/// # Errors
+/// A sentence about what is wrong with it.
+pub async fn look_at_issuer(http: &dyn Http, config: &Oidc) -> Result<usize, String> {
+    let read = |url: &Url, e: serde_json::Error| format!("{url} cannot be read: {e}");
+    let url = discovery(config)?;
+    let found: CoreProviderMetadata =
+        serde_json::from_str(&fetch(http, &url, None).await?).map_err(|e| read(&url, e))?;
+    is_its_own(config, &found)?;
+    let url = found.jwks_uri().url();
+    let keys: CoreJsonWebKeySet = serde_json::from_str(&fetch(http, url, None).await?).map_err(|e| read(url, e))?;
+    match keys.keys().len() {
+        0 => Err(format!("{url} has no key")),
+        n => Ok(n),
+    }
 }
 
 /// Our port, as the library asks for one.
@@ -261,7 +285,7 @@ impl Issuer<'_> {
         // The address may be at the userinfo endpoint alone (OpenID Connect Core §5.4).
         if let (None, Some(endpoint)) = (&claims.email, self.metadata.userinfo_endpoint()) {
             let access = answer.access_token().secret();
-            let body = fetch(app, endpoint.url(), Some(access)).await.map_err(|e| away(&config.name, &e))?;
+            let body = fetch(&*app.http, endpoint.url(), Some(access)).await.map_err(|e| away(&config.name, &e))?;
             let info: UserInfo = serde_json::from_str(&body).map_err(|e| away(&config.name, &e))?;
             if info.sub != claims.subject {
                 return Err(Failed::Refused("userinfo speaks of somebody else".into()));

@@ -1,7 +1,7 @@
 //! Reading what the inbox has stored, beside those who store it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,9 +14,20 @@ use crate::{App, sql};
 /// How often a batch may find that another was written since it was decided; then it is left for the next look.
 const REFUSALS: usize = 8;
 
-/// Who reads what the inbox has stored: wishes to read since somebody began to, and none while nobody reads.
+/// Who reads what the inbox has stored.
 #[derive(Debug, Default)]
-pub struct Intake(AtomicUsize);
+pub struct Intake {
+    /// Wishes to read since somebody began to; none while nobody reads.
+    wished: AtomicUsize,
+    ended: AtomicBool,
+}
+
+impl Intake {
+    /// The program ends: what is stored and not yet read is for the next one.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+}
 
 /// Whoever is cut off reads no more.
 struct Reader<'a>(&'a AtomicUsize);
@@ -36,7 +47,7 @@ pub(crate) async fn read_now(app: &App) {
 
 /// Reads what is stored, some time. If somebody of this program does so already, they go on until this wish is fulfilled too.
 pub async fn read_stored(app: &App) {
-    let Intake(wished) = &*app.intake;
+    let wished = &app.intake.wished;
     if wished.fetch_add(1, Ordering::AcqRel) > 0 {
         return;
     }
@@ -91,6 +102,9 @@ pub async fn process_received(app: &App) -> Result<usize, ApiError> {
         n += rows.len();
         // One after the other: what two events of a client come to together is decided with both known.
         for event in parsed(rows.into_iter().map(|row| row.stored)) {
+            if app.intake.ended.load(Ordering::Acquire) {
+                return failed.map_or(Ok(n), Err);
+            }
             // One event that cannot be decided now must not keep the others waiting.
             if let Err(error) = process(app, VecDeque::from([event])).await {
                 failed = Some(error);
