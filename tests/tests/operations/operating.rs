@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream as Blocking};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -71,7 +72,7 @@ async fn a_backup_taken_while_writing_restores_the_same_with_payouts_locked() ->
     let approved = stage.approve("2026-03").await?;
     let (_, text) = refusal(stage.send(&approved).await);
     ensure!(text.contains("restored from a backup"), "{text}");
-    stage.world.operator(&["audit", "verify", "--data", &data])?;
+    signed_head(&stage.world, &data, &stage.folder)?;
 
     // Two restores of one backup are two epochs, and damage is not restored.
     let [a, b] = ["one", "two"].map(|name| stage.folder.join(name).to_string_lossy().into_owned());
@@ -88,6 +89,29 @@ async fn a_backup_taken_while_writing_restores_the_same_with_payouts_locked() ->
     let c = stage.folder.join("three");
     let refused = stage.world.operator(&["restore", "--from", &bad.to_string_lossy(), "--data", &c.to_string_lossy()]);
     ensure!(refused.is_err() && !c.join("referral.db").exists());
+    Ok(())
+}
+
+/// The end of the audit chain, signed by the program and checked by another.
+fn signed_head(world: &World, data: &str, folder: &Path) -> Result<()> {
+    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let [key, public, to, signature] = ["key.pem", "public.pem", "head.txt", "head.txt.sig"].map(file);
+    let openssl = |args: &[&str]| -> Result<bool> { Ok(Command::new("openssl").args(args).output()?.status.success()) };
+    ensure!(openssl(&["genpkey", "-algorithm", "ed25519", "-out", &key])?);
+    ensure!(openssl(&["pkey", "-in", &key, "-pubout", "-out", &public])?);
+    let refused = world.operator(&["audit", "sign", "--data", data, "--key", &public, "--to", &to]);
+    ensure!(refused.is_err_and(|e| e.to_string().contains("openssl genpkey")) && !Path::new(&to).exists());
+    world.operator(&["audit", "sign", "--data", data, "--key", &key, "--to", &to])?;
+    let refused = world.operator(&["audit", "sign", "--data", data, "--key", &key, "--to", &to]);
+    ensure!(refused.is_err_and(|e| e.to_string().contains("is there already")), "it writes over nothing");
+
+    let check = ["pkeyutl", "-verify", "-pubin", "-inkey", &public, "-rawin", "-in", &to, "-sigfile", &signature];
+    ensure!(openssl(&check)?, "openssl knows the signature");
+    let text = std::fs::read_to_string(&to)?;
+    let head = text.lines().find_map(|line| line.strip_prefix("head ")).context("no head")?;
+    world.operator(&["audit", "verify", "--data", data, "--head", head])?;
+    std::fs::write(&to, text.replacen(head, "1:0", 1))?;
+    ensure!(!openssl(&check)?, "it is of that text alone");
     Ok(())
 }
 
