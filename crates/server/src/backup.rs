@@ -30,14 +30,14 @@ pub(crate) struct Restore {
 }
 
 /// A name beside `file`, so that renaming is one step and a half-made file is never taken for a whole one.
-fn beside(file: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_os_string();
     name.push(suffix);
     file.with_file_name(name)
 }
 
 /// Renames without writing over anything, and makes the new name last.
-fn settle(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn settle(from: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::hard_link(from, to).with_context(|| format!("{} cannot be made", to.display()))?;
     std::fs::remove_file(from).with_context(|| format!("{} cannot be removed", from.display()))?;
     let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -69,19 +69,37 @@ pub(crate) fn backup(options: &Backup) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn restore(options: &Restore) -> anyhow::Result<()> {
-    let to = options.data.join("referral.db");
-    for there in ["referral.db", "referral.db-wal"].map(|name| options.data.join(name)) {
+    sound(&options.from)?;
+    let epoch = into_new_folder(&options.data, |partial| Ok(sqlite::backup(&options.from, partial)?)).await?;
+    println!(
+        "{} is restored, as {epoch}. Everybody must sign in again, and payouts are locked:\n\
+         compare it with Stripe, then an admin and one of finance unlock them (aikit-partners-server payouts unlock).",
+        options.data.join("referral.db").display()
+    );
+    Ok(())
+}
+
+/// Makes the database of a folder that has none, and marks it as one that was restored. Answers its epoch.
+///
+/// It is made in a folder of its own, so that what breaks off leaves nothing that a server would open.
+pub(crate) async fn into_new_folder(
+    data: &Path,
+    make: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<String> {
+    let to = data.join("referral.db");
+    for there in ["referral.db", "referral.db-wal"].map(|name| data.join(name)) {
         ensure!(!there.exists(), "{} is there: stop the server and move it away first", there.display());
     }
-    sound(&options.from)?;
-    std::fs::create_dir_all(&options.data)
-        .with_context(|| format!("the folder {} cannot be made", options.data.display()))?;
-    // Made in a folder of its own, so that a restore that breaks off leaves nothing that a server would open.
-    let scratch = options.data.join("restoring");
+    std::fs::create_dir_all(data).with_context(|| format!("the folder {} cannot be made", data.display()))?;
+    let scratch = data.join("restoring");
     std::fs::remove_dir_all(&scratch).ok();
     std::fs::create_dir(&scratch).with_context(|| format!("{} cannot be made", scratch.display()))?;
     let partial = scratch.join("referral.db");
-    sqlite::backup(&options.from, &partial)?;
+    let made = make(&partial);
+    if made.is_err() {
+        std::fs::remove_dir_all(&scratch).ok();
+    }
+    made?;
     let epoch = {
         let app = serve::offline_app(&scratch)?;
         referral::begin_restored(&app).await.context("the restored database cannot be marked")?
@@ -92,10 +110,5 @@ pub(crate) async fn restore(options: &Restore) -> anyhow::Result<()> {
     std::fs::File::open(&partial)?.sync_all()?;
     settle(&partial, &to)?;
     std::fs::remove_dir_all(&scratch).ok();
-    println!(
-        "{} is restored, as {epoch}. Everybody must sign in again, and payouts are locked:\n\
-         compare it with Stripe, then an admin and one of finance unlock them (aikit-partners-server payouts unlock).",
-        to.display()
-    );
-    Ok(())
+    Ok(epoch)
 }

@@ -5,6 +5,7 @@ mod background;
 mod backup;
 mod config;
 mod doctor;
+mod export;
 mod forecast;
 mod host;
 mod inbox;
@@ -55,6 +56,10 @@ enum Command {
     Backup(backup::Backup),
     /// Make a database out of a backup, with payouts locked.
     Restore(backup::Restore),
+    /// Write the whole database as text (SQL), or say what each of its tables holds.
+    Export(export::Export),
+    /// Make a database out of such a text, with payouts locked.
+    Import(export::Import),
     /// What AIKit was told by webhook.
     Webhooks {
         #[command(subcommand)]
@@ -110,6 +115,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Doctor(options) => doctor::run(&options).await,
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options).await,
+        Command::Export(options) => export::export(&options),
+        Command::Import(options) => export::import(&options).await,
         Command::Webhooks { command } => webhooks::run(command).await,
         Command::Statements(options) => statements::run(&options),
         Command::Diff(options) => statements::run_diff(&options),

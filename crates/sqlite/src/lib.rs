@@ -3,6 +3,7 @@
 //! Invariant: nothing here knows a table. The SQL is `referral`'s; the migrations are `migrations/referral`, the same
 //! files that D1 gets.
 
+mod dump;
 mod threads;
 
 use std::fs::File;
@@ -15,6 +16,8 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use threads::Threads;
+
+pub use dump::{DumpError, Table, digests, export, import};
 
 /// Every migration, the oldest first. Forward only.
 const MIGRATIONS: &[(&str, &str)] = &[

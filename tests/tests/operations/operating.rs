@@ -92,6 +92,32 @@ async fn a_backup_taken_while_writing_restores_the_same_with_payouts_locked() ->
     Ok(())
 }
 
+#[tokio::test]
+async fn a_database_moves_as_text_and_is_the_same_with_payouts_locked() -> Result<()> {
+    let stage = Stage::set("moved").await?;
+    let joined = stage.join("Südwind; \"it's\" us", "owner@suedwind.example").await?;
+    stage.client(&joined.partner_code, "it@harbourpine.example").await?;
+    stage.clock("2026-04-01T06:00:00Z").await?;
+    let file = |name: &str| stage.folder.join(name).to_string_lossy().into_owned();
+    let (from, text, to) = (stage.world.api_data().to_string_lossy().into_owned(), file("all.sql"), file("moved"));
+    let written = stage.world.operator(&["export", "--data", &from, "--to", &text])?;
+    ensure!(written.lines().any(|line| line.starts_with("fact ")), "{written}");
+    ensure!(stage.world.operator(&["export", "--data", &from, "--to", &text]).is_err(), "it writes over nothing");
+    ensure!(stage.world.operator(&["import", "--from", &text, "--data", &to])? == written, "every table is the same");
+    ensure!(statements(&stage.world, Path::new(&to))? == statements(&stage.world, Path::new(&from))?);
+    let status = stage.world.operator(&["payouts", "status", "--data", &to])?;
+    ensure!(status.contains("locked since"), "{status}");
+    stage.world.operator(&["audit", "verify", "--data", &to])?;
+    ensure!(stage.world.operator(&["import", "--from", &text, "--data", &to]).is_err(), "it writes over nothing");
+    // What is cut off makes nothing.
+    std::fs::write(&text, std::fs::read_to_string(&text)?.replace("-- end\n", ""))?;
+    let refused = stage.world.operator(&["import", "--from", &text, "--data", &file("none")]);
+    ensure!(
+        refused.is_err_and(|e| e.to_string().contains("cut off")) && !stage.folder.join("none/referral.db").exists()
+    );
+    Ok(())
+}
+
 /// The end of the audit chain, signed by the program and checked by another.
 fn signed_head(world: &World, data: &str, folder: &Path) -> Result<()> {
     let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
