@@ -10,7 +10,7 @@ pub use crate::rows::Rows;
 pub type BoxFut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A value to bind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Val {
     /// NULL.
     Null,
@@ -57,7 +57,7 @@ impl<T: Into<Val>> From<Option<T>> for Val {
 }
 
 /// One statement: at most 100 parameters and 100 kB of text, no `BEGIN` (D1's limits).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stmt {
     /// SQL text.
     pub sql: Cow<'static, str>,
@@ -99,7 +99,7 @@ pub trait Db: Send + Sync + 'static {
     /// One statement by itself.
     fn query(&self, stmt: Stmt) -> BoxFut<'_, Result<Rows, DbError>>;
 
-    /// A statement that only reads and whose answer may be a second old.
+    /// A statement that only reads and whose answer may be a second old. What nobody finds is looked for each time.
     fn glance(&self, stmt: Stmt) -> BoxFut<'_, Result<Rows, DbError>> {
         self.query(stmt)
     }
