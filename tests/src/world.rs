@@ -140,17 +140,14 @@ impl World {
         if let Some(ui) = &self.config.ui {
             env.push(("AIKIT_UI_DIR", ui.display().to_string()));
         }
-        let mut args = words(&["serve", "--demo", "--data", &api.to_string_lossy(), "--port", &self.port.to_string()]);
+        let (program, mut args) = host(&self.programs);
+        args.extend(words(&["serve", "--demo", "--data", &api.to_string_lossy(), "--port", &self.port.to_string()]));
+        env.push(("AIKIT_SERVER", self.programs.join("aikit-partners-server").display().to_string()));
         if let Some(settings) = &self.settings {
             args.extend(words(&["--config", &settings.to_string_lossy()]));
         }
-        let mut server = Process::start(Start {
-            name: "api",
-            program: &self.programs.join("aikit-partners-server"),
-            args,
-            env,
-            logs: &self.config.data.join("logs"),
-        })?;
+        let mut server =
+            Process::start(Start { name: "api", program: &program, args, env, logs: &self.config.data.join("logs") })?;
         ready(&mut server, &format!("{}/healthz", self.address())).await?;
         self.server = Some(server);
         // Told only now, so that no webhook finds a closed door; what happened before is delivered at once.
@@ -251,6 +248,20 @@ impl World {
     fn stripe_env(&self, key: &str, variable: &'static str) -> Vec<(&'static str, String)> {
         vec![("STRIPE_API_BASE", self.stripe.url("")), (variable, test_key(&self.config.data, "sk", key))]
     }
+}
+
+/// Whether the API runs on the edge here (`AIKIT_HOST=edge`): in workerd with D1 instead of the embedded server on SQLite.
+pub fn on_the_edge() -> bool {
+    std::env::var_os("AIKIT_HOST").is_some_and(|host| host == "edge")
+}
+
+/// The program that serves the API, and its first arguments. Both take the same options and the same environment.
+fn host(programs: &Path) -> (PathBuf, Vec<String>) {
+    if !on_the_edge() {
+        return (programs.join("aikit-partners-server"), Vec::new());
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("edge").join("serve.mjs");
+    ("node".into(), vec![script.display().to_string()])
 }
 
 /// The folder of the product's programs: `AIKIT_BIN_DIR`, or where this one lies.

@@ -14,6 +14,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("sqlite", &["referral"]),
     ("stripe", &["payout", "wire"]),
     ("fake-stripe", &[]),
+    ("edge", &["referral"]),
     ("server", &["commission", "referral", "sqlite", "stripe", "payout", "wire"]),
     ("desk", &["wire"]),
     ("aikit-partners", &["desk"]),

@@ -143,6 +143,25 @@ impl Stage {
     }
 }
 
+/// The folder of a database for the operator's commands: the API's own, or a copy of what D1 holds.
+fn operator_data(stage: &Stage) -> Result<PathBuf> {
+    let api = stage.folder.join("api");
+    if !product_tests::world::on_the_edge() {
+        return Ok(api);
+    }
+    let files = std::fs::read_dir(api.join("d1").join("miniflare-D1DatabaseObject"))?.flatten().map(|e| e.path());
+    let d1 = files.filter(|f| f.extension().is_some_and(|e| e == "sqlite") && !f.ends_with("metadata.sqlite"));
+    let (d1, folder) = (d1.last().context("there is no D1")?, stage.folder.join("from-d1"));
+    std::fs::create_dir_all(&folder)?;
+    let copy = folder.join("referral.db");
+    rusqlite::Connection::open(d1)?.execute("VACUUM INTO ?1", [copy.display().to_string()])?;
+    let copy = rusqlite::Connection::open(copy)?;
+    let applied: u32 = copy.query_row("SELECT count(*) FROM d1_migrations", [], |row| row.get(0))?;
+    copy.pragma_update(None, "user_version", applied)?;
+    copy.execute_batch("DROP TABLE d1_migrations; DROP TABLE _cf_METADATA;")?;
+    Ok(folder)
+}
+
 fn refusal<T: std::fmt::Debug>(result: Result<T>) -> (ErrorCode, String) {
     let error = result.expect_err("this had to be refused");
     let refusal = error.downcast_ref::<Refusal>().unwrap_or_else(|| panic!("not a refusal: {error:#}"));
@@ -336,9 +355,10 @@ async fn an_approval_is_for_what_was_seen_by_who_just_proved_it() -> Result<()> 
         ensure!(actions.contains(&action), "{action} is not in {actions:?}");
     }
     let program = product_tests::world::programs_folder()?.join("aikit-partners-server");
+    let data = operator_data(&stage)?;
     let verify = async |head: &str| {
         let mut command = tokio::process::Command::new(&program);
-        command.args(["audit", "verify", "--head", head, "--data"]).arg(stage.folder.join("api")).output().await
+        command.args(["audit", "verify", "--head", head, "--data"]).arg(&data).output().await
     };
     let head = format!("{}:{}", audit.head.n, audit.head.hash);
     let good = verify(&head).await?;
@@ -569,7 +589,7 @@ async fn a_client_who_pays_in_euros_earns_what_stripe_made_of_them() -> Result<(
 
     // The journal comes out the same when the whole inbox is read again.
     let program = product_tests::world::programs_folder()?.join("aikit-partners-server");
-    let data = stage.folder.join("api");
+    let data = operator_data(&stage)?;
     let replay = tokio::process::Command::new(program).args(["inbox", "replay", "--data"]).arg(&data).output().await?;
     let said = String::from_utf8_lossy(&replay.stdout).into_owned();
     assert!(

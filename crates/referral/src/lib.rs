@@ -7,6 +7,7 @@
 
 pub mod db;
 pub mod ports;
+pub mod settings;
 
 mod attribution;
 mod audit;

@@ -1,6 +1,6 @@
 //! What a host gives to the API, beside its database.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::{DateTime, Utc};
 use commission::TermsBook;
@@ -49,6 +49,44 @@ pub enum Reach {
     Anywhere,
     /// Public ones, after the name was resolved: nothing inside the operator's own network.
     Public,
+}
+
+/// Whether an address names a place inside by its number. A name is for the host to resolve.
+pub fn is_inside(url: &Url) -> bool {
+    literal(url).is_some_and(|ip| !is_public(ip))
+}
+
+fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        url::Host::Domain(_) => None,
+        url::Host::Ipv4(ip) => Some(ip.into()),
+        url::Host::Ipv6(ip) => Some(ip.into()),
+    }
+}
+
+/// An address that the whole internet has in common: not this machine, not a private network, nothing reserved.
+pub fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            !(matches!(
+                (a, b),
+                (0 | 10 | 127, _) | (100, 64..=127) | (169, 254) | (172, 16..=31) | (192, 168) | (198, 18..=19)
+            ) || matches!((a, b, c), (192, 0, 0 | 2) | (192, 88, 99) | (198, 51, 100) | (203, 0, 113))
+                || a >= 224)
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, c, ..] = ip.segments();
+            let [high, low] = [b.to_be_bytes(), c.to_be_bytes()];
+            match (a, b) {
+                // Translated addresses lead where the address inside them leads.
+                (0x2002, _) => is_public(Ipv4Addr::new(high[0], high[1], low[0], low[1]).into()),
+                (0x2001, 0..=0x1ff | 0xdb8) => false,
+                (0x2000..=0x3ffe, _) => true,
+                _ => ip.to_ipv4_mapped().is_some_and(|inside| is_public(inside.into())),
+            }
+        }
+    }
 }
 
 impl HttpRequest {
@@ -224,6 +262,51 @@ pub(crate) mod tests {
             email_codes: true,
             cors_origins: Vec::new(),
             webhooks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn public_is_what_the_whole_internet_shares() {
+        for public in [
+            "1.1.1.1",
+            "93.184.215.14",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "2002:0101:0101::1",
+            "::ffff:1.1.1.1",
+        ] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+        for inside in [
+            "127.0.0.1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "192.0.0.1",
+            "198.18.0.1",
+            "203.0.113.9",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2002:a00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(inside.parse().unwrap()), "{inside}");
         }
     }
 }

@@ -25,7 +25,7 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 use wire::{ErrorBody, ErrorCode};
 
 use crate::config::Limits;
-use crate::host::is_public;
+use referral::ports::is_public;
 
 /// Longest head of a request, in bytes.
 const HEAD_LIMIT: usize = 32 * 1024;
