@@ -71,8 +71,6 @@ impl Api {
     /// The HTTP client cannot be made.
     pub fn new(address: &str, server_key: Option<String>) -> Result<Self> {
         let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(Duration::from_secs(30));
-        // workerd closes what was idle for five seconds, also while a request is on its way.
-        let http = http.pool_idle_timeout(Duration::from_secs(2));
         Ok(Self { address: address.trim_end_matches('/').to_owned(), http: http.build()?, server_key })
     }
 

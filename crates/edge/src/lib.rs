@@ -19,8 +19,8 @@ const BODY_LIMIT: usize = 2 * referral::BODY_LIMIT;
 /// One request.
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, ctx: Context) -> worker::Result<Response> {
-    let (app, host) = match setup::app(&env).await {
-        Ok(app) => app,
+    let mut api = match setup::api(&env).await {
+        Ok(api) => api,
         Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, &error),
     };
     let (mut head, body) = request.into_parts();
@@ -34,11 +34,11 @@ async fn fetch(request: HttpRequest, env: Env, ctx: Context) -> worker::Result<R
     if let Some(address) = head.headers.get("cf-connecting-ip").and_then(|v| v.to_str().ok()?.parse().ok()) {
         head.extensions.insert(Caller(address));
     }
-    let Ok(answer) = referral::router(app).call(Request::from_parts(head, Body::from(body))).await;
+    let Ok(answer) = api.router.call(Request::from_parts(head, Body::from(body))).await;
     let (head, body) = answer.into_parts();
     // Whole, so that it goes out at once and with its length.
     let body = to_bytes(body, usize::MAX).await.map_err(|e| worker::Error::RustError(e.to_string()))?;
-    for work in host.left() {
+    for work in api.host.left() {
         ctx.wait_until(work);
     }
     let headers = Headers::new();
@@ -58,8 +58,8 @@ fn refused(status: StatusCode, message: &str) -> worker::Result<Response> {
 /// Each minute: what others wait for. Once an hour: tidying.
 #[event(scheduled)]
 async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
-    let (app, host) = match setup::app(&env).await {
-        Ok(app) => app,
+    let setup::Api { app, host, .. } = match setup::api(&env).await {
+        Ok(api) => api,
         Err(error) => return worker::console_error!("nothing was done this minute: {error}"),
     };
     said("stored events", referral::process_received(&app).await.map(drop));

@@ -1,7 +1,9 @@
 //! The API out of the Worker's environment: the same configuration as the server's, by variables and secrets.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use axum::Router;
 use referral::App;
 use referral::settings::{self, File};
 use worker::Env;
@@ -9,11 +11,42 @@ use worker::Env;
 use crate::d1::D1;
 use crate::host::{EdgeHost, HttpMail, Network};
 
-/// The API for one event: what an event opens ends with it.
+/// The API of this isolate.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub app: App,
+    pub host: Arc<EdgeHost>,
+    pub router: Router,
+}
+
+thread_local! {
+    /// Made once: a router of so many routes is too much for each request.
+    static API: RefCell<Option<Api>> = const { RefCell::new(None) };
+}
+
+/// The API, made when the first event of the isolate comes.
 ///
 /// # Errors
 /// A sentence about what of the environment cannot be used.
-pub(crate) async fn app(env: &Env) -> Result<(App, Arc<EdgeHost>), String> {
+pub(crate) async fn api(env: &Env) -> Result<Api, String> {
+    let known = API.with_borrow(Clone::clone);
+    let api = match known {
+        Some(api) => api,
+        None => {
+            let api = made(env)?;
+            API.set(Some(api.clone()));
+            api
+        }
+    };
+    let config = &api.app.config;
+    if config.demo {
+        let followed = api.host.follow(&config.stripe_api).await;
+        followed.map_err(|e| format!("the Stripe stand-in does not answer: {e}"))?;
+    }
+    Ok(api)
+}
+
+fn made(env: &Env) -> Result<Api, String> {
     let variable = |name: &str| env.var(name).ok().map(|v| v.to_string()).filter(|v| !v.is_empty());
     let mut file: File = match variable("AIKIT_CONFIG") {
         Some(text) => toml::from_str(&text).map_err(|e| format!("the variable AIKIT_CONFIG cannot be used: {e}"))?,
@@ -29,10 +62,7 @@ pub(crate) async fn app(env: &Env) -> Result<(App, Arc<EdgeHost>), String> {
         _ => return Err("MAIL_API_URL and MAIL_API_KEY belong together".into()),
     };
     let host = Arc::new(EdgeHost::default());
-    if demo {
-        host.follow(&config.stripe_api).await.map_err(|e| format!("the Stripe stand-in does not answer: {e}"))?;
-    }
     let mail = Arc::new(HttpMail { provider, from });
     let app = App::new(Arc::new(D1::of(env, "DB")?), Arc::new(Network), mail, host.clone(), Arc::new(config));
-    Ok((app, host))
+    Ok(Api { router: referral::router(app.clone()), app, host })
 }
