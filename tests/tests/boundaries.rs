@@ -15,6 +15,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("stripe", &["payout", "wire"]),
     ("fake-stripe", &[]),
     ("edge", &["referral"]),
+    ("engine-wasm", &["commission"]),
     ("server", &["commission", "referral", "sqlite", "stripe", "payout", "wire"]),
     ("desk", &["wire"]),
     ("aikit-partners", &["desk"]),

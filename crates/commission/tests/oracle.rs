@@ -45,6 +45,8 @@ mod standing;
 mod streaks;
 #[path = "oracle/versions.rs"]
 mod versions;
+#[path = "oracle/webassembly.rs"]
+mod webassembly;
 
 use std::fmt::Write;
 use std::panic::catch_unwind;
