@@ -177,7 +177,14 @@ mod tests {
 
     fn sleeper(logs: &Path) -> Process {
         let args = ["-c", "echo begun; exec sleep 600"].map(str::to_owned).to_vec();
-        Process::start(Start { name: "sleeper", program: Path::new("/bin/sh"), args, env: Vec::new(), logs }).unwrap()
+        let start = Start { name: "sleeper", program: Path::new("/bin/sh"), args, env: Vec::new(), logs };
+        let running = Process::start(start).unwrap();
+        let begun = (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            running.last_output().contains("begun")
+        });
+        assert!(begun);
+        running
     }
 
     /// True once no process of the group is left, within a few seconds.
