@@ -142,7 +142,7 @@ impl Mail for HttpMail {
             };
             let mut headers = serde_json::Map::new();
             if let Some(id) = &letter.message_id {
-                headers.insert("Message-ID".into(), json!(format!("<{id}>")));
+                headers.insert("Message-ID".into(), json!(id));
             }
             if let Some(url) = &letter.unsubscribe {
                 headers.insert("List-Unsubscribe".into(), json!(format!("<{url}>")));

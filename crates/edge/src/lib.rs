@@ -21,11 +21,11 @@ const BODY_LIMIT: usize = 2 * referral::BODY_LIMIT;
 async fn fetch(request: HttpRequest, env: Env, ctx: Context) -> worker::Result<Response> {
     let mut api = match setup::api(&env).await {
         Ok(api) => api,
-        Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, &error),
+        Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &error),
     };
     let (mut head, body) = request.into_parts();
     let Ok(body) = to_bytes(Body::new(body), BODY_LIMIT).await else {
-        return refused(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large.");
+        return refused(StatusCode::PAYLOAD_TOO_LARGE, "invalid", "The body is too large.");
     };
     // The router sees what a server sees: a path, not an address.
     if let Some(path) = head.uri.path_and_query().cloned() {
@@ -50,8 +50,8 @@ async fn fetch(request: HttpRequest, env: Env, ctx: Context) -> worker::Result<R
     Ok(answer.with_status(head.status.as_u16()).with_headers(headers))
 }
 
-fn refused(status: StatusCode, message: &str) -> worker::Result<Response> {
-    let body = serde_json::json!({ "code": "failed", "message": message });
+fn refused(status: StatusCode, code: &str, message: &str) -> worker::Result<Response> {
+    let body = serde_json::json!({ "code": code, "message": message });
     Ok(Response::from_json(&body)?.with_status(status.as_u16()))
 }
 
