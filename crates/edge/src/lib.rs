@@ -16,6 +16,9 @@ use worker::{Context, Env, Headers, HttpRequest, Response, ScheduleContext, Sche
 /// Longest body that is read, in bytes: above what the router takes, so that the router says so.
 const BODY_LIMIT: usize = 2 * referral::BODY_LIMIT;
 
+/// Slices of agencies that one trigger drafts. A slice asks D1 some fifteen times, and an invocation may ask a thousand times.
+const DRAFT_SLICES: usize = 40;
+
 /// One request.
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, ctx: Context) -> worker::Result<Response> {
@@ -63,7 +66,7 @@ async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
         Err(error) => return worker::console_error!("nothing was done this minute: {error}"),
     };
     said("stored events", referral::process_received(&app).await.map(drop));
-    said("the month", referral::draft_due_months(&app).await.map(drop));
+    said("the month", referral::draft_due_months(&app, DRAFT_SLICES).await.map(drop));
     said("the journal's followers", follow(&app).await);
     said("what agencies must do", referral::tell_what_is_needed(&app).await.map(drop));
     said("e-mail", referral::send_messages(&app).await.map(drop));

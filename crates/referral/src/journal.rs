@@ -8,6 +8,7 @@ use commission::{
     parse_fact,
 };
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::App;
 use crate::db::{Stmt, Val};
@@ -97,20 +98,21 @@ fn unreadable(seq: i64, error: &dyn std::error::Error) -> ApiError {
     unavailable("The journal has a line that cannot be read; nothing is computed from it until that is solved.")
 }
 
-/// The statement that reads the next facts after number `after`: all of them, or those that lead to one partner. A referral
+/// The statement that reads the next facts after number `after`: all of them, or those that lead to some partners. A referral
 /// that was moved leads to every partner that it was ever credited to, and says by its facts whose it is at a given cut;
 /// the engine needs to know all of them for that.
-fn page(partner: Option<&str>, after: i64, cut: i64) -> Stmt {
-    match partner {
+fn page(partners: Option<&[&str]>, after: i64, cut: i64) -> Stmt {
+    match partners {
         None => sql!("SELECT seq, body FROM fact WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3", after, cut, PAGE),
-        Some(partner) => sql!(
-            "WITH mine AS (SELECT id FROM referral WHERE partner = ?1 UNION SELECT referral FROM referral_was WHERE partner = ?1),
+        Some(partners) => sql!(
+            "WITH these AS (SELECT value AS code FROM json_each(?1)),
+                  mine AS (SELECT id FROM referral WHERE partner IN these UNION SELECT referral FROM referral_was WHERE partner IN these),
                   others AS (SELECT w.partner AS a, r.partner AS b FROM referral_was w JOIN referral r ON r.id = w.referral
-                             WHERE w.referral IN (SELECT id FROM mine))
-             SELECT seq, body FROM fact WHERE seq > ?2 AND seq <= ?3 AND (partner = ?1 OR referral IN (SELECT id FROM mine)
+                             WHERE w.referral IN mine)
+             SELECT seq, body FROM fact WHERE seq > ?2 AND seq <= ?3 AND (partner IN these OR referral IN mine
                 OR id IN (SELECT 'partner_joined:' || a FROM others UNION SELECT 'partner_joined:' || b FROM others))
              ORDER BY seq LIMIT ?4",
-            partner,
+            json!(partners).to_string(),
             after,
             cut,
             PAGE,
@@ -118,19 +120,19 @@ fn page(partner: Option<&str>, after: i64, cut: i64) -> Stmt {
     }
 }
 
-/// All facts up to `cut`, or those of them that lead to one partner.
-pub(crate) async fn recorded(app: &App, partner: Option<&str>, cut: Option<i64>) -> Result<Recorded, ApiError> {
-    let (journal, numbers) = numbered(app, partner, cut).await?;
+/// All facts up to `cut`, or those of them that lead to some partners.
+pub(crate) async fn recorded(app: &App, partners: Option<&[&str]>, cut: Option<i64>) -> Result<Recorded, ApiError> {
+    let (journal, numbers) = numbered(app, partners, cut).await?;
     Ok(Recorded { facts: journal.into_facts(), numbers })
 }
 
 /// The same as a journal, which was checked once, and the number of each fact.
-async fn numbered(app: &App, partner: Option<&str>, cut: Option<i64>) -> Result<(Journal, Vec<i64>), ApiError> {
+async fn numbered(app: &App, partners: Option<&[&str]>, cut: Option<i64>) -> Result<(Journal, Vec<i64>), ApiError> {
     let cut = cut.unwrap_or(i64::MAX >> 11);
     let (mut reader, mut numbers) = (JournalReader::new(), Vec::new());
     loop {
         let after = numbers.last().copied().unwrap_or(0);
-        let answer = app.db.query(page(partner, after, cut)).await?;
+        let answer = app.db.query(page(partners, after, cut)).await?;
         let rows: Vec<Row> = answer.all()?;
         for row in &rows {
             numbers.push(row.seq);
@@ -167,7 +169,7 @@ pub async fn journal_page(
     after: i64,
     cut: i64,
 ) -> Result<Option<JournalPage>, ApiError> {
-    let answer = app.db.query(page(partner, after, cut)).await?;
+    let answer = app.db.query(page(partner.as_ref().map(std::slice::from_ref), after, cut)).await?;
     let rows: Vec<Row> = answer.all()?;
     let last = rows.last().map(|row| row.seq);
     Ok(last.map(|last| JournalPage { lines: rows.into_iter().map(|row| row.body.to_owned()).collect(), last }))
@@ -208,7 +210,7 @@ pub(crate) async fn all_facts(app: &App, cut: Option<i64>) -> Result<Vec<Fact>, 
 
 /// The facts that lead to one partner, up to `cut`.
 pub(crate) async fn partner_facts(app: &App, partner: &str, cut: Option<i64>) -> Result<Vec<Fact>, ApiError> {
-    Ok(recorded(app, Some(partner), cut).await?.facts)
+    Ok(recorded(app, Some(&[partner]), cut).await?.facts)
 }
 
 fn run_engine(app: &App, facts: &[Fact], as_of: DateTime<Utc>) -> Result<Evaluation, ApiError> {

@@ -43,6 +43,7 @@ mod run_send;
 mod runs;
 mod schedule;
 mod signup;
+mod slices;
 mod slug;
 mod tokens;
 

@@ -3,18 +3,19 @@
 //! What was posted is what counts before, never what would be computed for that month now. Loading all of it is avoided
 //! where the digest of what is computed now shows that it is the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use commission::digest::lines_digest;
 use commission::{Because, Change, Comparison, Difference, Line, Side, StatementDiff, Totals};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::db::{Stmt, guard};
 use crate::error::{ApiError, changed, unavailable};
 use crate::journal::Recorded;
 use crate::runs::Head;
-use crate::{App, sql};
+use crate::{App, slices, sql};
 
 /// Rows of one statement: at most so many, of about so many bytes, which D1 takes.
 const CHUNK_ROWS: usize = 500;
@@ -40,33 +41,34 @@ fn text(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// Loads what was posted before `as_of`, of everybody or of one partner.
-pub(crate) async fn base(app: &App, as_of: DateTime<Utc>, partner: Option<&str>) -> Result<Base, ApiError> {
+/// Loads what was posted of some partners before `as_of`.
+pub(crate) async fn base(app: &App, as_of: DateTime<Utc>, partners: &[&str]) -> Result<Base, ApiError> {
     #[derive(Deserialize)]
     struct Row {
         partner: String,
         lines_digest: String,
     }
-    let run = app
-        .db
-        .query(sql!(
-            "SELECT id, as_of, cut, posted FROM posted_run WHERE as_of < ?1 ORDER BY as_of DESC LIMIT 1",
-            text(as_of)
-        ))
-        .await?
-        .first()?;
+    let run = newest_before(app, as_of).await?;
     let rows: Vec<Row> = app
         .db
         .query(sql!(
             "SELECT partner, lines_digest FROM
-                (SELECT p.partner, p.lines_digest, max(r.as_of) FROM posting p JOIN posted_run r ON r.id = p.run AND r.posted = p.version
-                 WHERE r.as_of < ?1 AND (?2 IS NULL OR p.partner = ?2) GROUP BY p.partner)",
+                (SELECT p.partner, p.lines_digest, max(r.as_of) FROM posted_run r
+                 JOIN posting p ON p.run = r.id AND p.version = r.posted AND p.partner IN (SELECT value FROM json_each(?2))
+                 WHERE r.as_of < ?1 GROUP BY p.partner)",
             text(as_of),
-            partner,
+            json!(partners).to_string(),
         ))
         .await?
         .all()?;
     Ok(Base { run, lines: rows.into_iter().map(|row| (row.partner, row.lines_digest)).collect() })
+}
+
+/// The newest run that was posted before an instant.
+async fn newest_before(app: &App, as_of: DateTime<Utc>) -> Result<Option<PostedRun>, ApiError> {
+    let newest =
+        sql!("SELECT id, as_of, cut, posted FROM posted_run WHERE as_of < ?1 ORDER BY as_of DESC LIMIT 1", text(as_of));
+    Ok(app.db.query(newest).await?.first()?)
 }
 
 impl Base {
@@ -86,33 +88,45 @@ impl Base {
         Comparison::new(before, after).map_err(|error| cannot_post(&error))
     }
 
-    /// What differs for a partner from what was posted of it.
-    pub(crate) async fn difference(
+    /// What differs for each of some partners from what was posted of it. What was posted is read where it is not what is
+    /// computed of that time now.
+    pub(crate) async fn differences(
         &self,
         app: &App,
         comparison: &Comparison<'_>,
-        partner: &str,
-    ) -> Result<StatementDiff, ApiError> {
-        let computed = comparison.of(partner).map_err(|error| cannot_post(&error))?;
-        let posted = self.lines.get(partner).cloned().unwrap_or_else(|| lines_digest(&[]));
-        if computed.lines_digest_before == posted {
-            return Ok(computed);
+        partners: &[&str],
+    ) -> Result<Vec<StatementDiff>, ApiError> {
+        let nothing = lines_digest(&[]);
+        let (mut differences, mut others) = (Vec::with_capacity(partners.len()), Vec::new());
+        for partner in partners {
+            let computed = comparison.of(partner).map_err(|error| cannot_post(&error))?;
+            if computed.lines_digest_before == *self.lines.get(*partner).unwrap_or(&nothing) {
+                differences.push(computed);
+            } else {
+                others.push(*partner);
+            }
+        }
+        if others.is_empty() {
+            return Ok(differences);
         }
         let until = self.run.as_ref().map(|run| text(run.as_of)).unwrap_or_default();
-        let lines = stored_lines(app, partner, &until).await?;
-        comparison.of_stored(partner, &lines).map_err(|error| cannot_post(&error))
+        let mut posted = stored_lines(app, &others, &until).await?;
+        for partner in others {
+            let lines: Vec<Line> = posted.remove(partner).unwrap_or_default().into_values().collect();
+            differences.push(comparison.of_stored(partner, &lines).map_err(|error| cannot_post(&error))?);
+        }
+        Ok(differences)
     }
+}
 
-    /// Fails a batch when another run was posted meanwhile.
-    fn still_newest(&self, head: &Head) -> Stmt {
-        let newest = self.run.as_ref().map(|run| (run.id.clone(), run.posted));
-        let (id, version) = newest.unzip();
-        guard(
-            "NOT EXISTS (SELECT 1 FROM posted_run WHERE as_of >= ?1)
-             AND (SELECT max(as_of) FROM posted_run) IS (SELECT as_of FROM posted_run WHERE id = ?2 AND posted = ?3)",
-            vec![text(head.as_of).into(), id.into(), version.into()],
-        )
-    }
+/// Fails a batch when another run was posted than the one that was the newest.
+fn still_newest(run: Option<&PostedRun>, head: &Head) -> Stmt {
+    let (id, version) = run.map(|run| (run.id.clone(), run.posted)).unzip();
+    guard(
+        "NOT EXISTS (SELECT 1 FROM posted_run WHERE as_of >= ?1)
+         AND (SELECT max(as_of) FROM posted_run) IS (SELECT as_of FROM posted_run WHERE id = ?2 AND posted = ?3)",
+        vec![text(head.as_of).into(), id.into(), version.into()],
+    )
 }
 
 fn cannot_post(error: &dyn std::error::Error) -> ApiError {
@@ -120,10 +134,15 @@ fn cannot_post(error: &dyn std::error::Error) -> ApiError {
     unavailable(format!("What this month changes cannot be computed: {error}."))
 }
 
-/// The lines of a partner as they were posted up to an instant.
-async fn stored_lines(app: &App, partner: &str, until: &str) -> Result<Vec<Line>, ApiError> {
+/// The lines of some partners as they were posted up to an instant, of each by id.
+async fn stored_lines(
+    app: &App,
+    partners: &[&str],
+    until: &str,
+) -> Result<BTreeMap<String, BTreeMap<String, Line>>, ApiError> {
     #[derive(Deserialize)]
     struct Row {
+        partner: String,
         line: String,
         change: Change,
         body: String,
@@ -131,21 +150,23 @@ async fn stored_lines(app: &App, partner: &str, until: &str) -> Result<Vec<Line>
     let rows: Vec<Row> = app
         .db
         .query(sql!(
-            "SELECT l.line, l.change, l.body FROM posted_run r JOIN posting_line l ON l.run = r.id AND l.version = r.posted
-             WHERE l.partner = ?1 AND r.as_of <= ?2 ORDER BY r.as_of",
-            partner,
+            "SELECT l.partner, l.line, l.change, l.body FROM posted_run r
+             JOIN posting_line l ON l.run = r.id AND l.version = r.posted AND l.partner IN (SELECT value FROM json_each(?1))
+             WHERE r.as_of <= ?2 ORDER BY r.as_of",
+            json!(partners).to_string(),
             until,
         ))
         .await?
         .all()?;
-    let mut lines = BTreeMap::new();
+    let mut lines: BTreeMap<String, BTreeMap<String, Line>> = BTreeMap::new();
     for row in rows {
+        let of = lines.entry(row.partner).or_default();
         match row.change {
-            Change::Gone => drop(lines.remove(&row.line)),
-            Change::New | Change::Changed => drop(lines.insert(row.line, line(&row.body)?)),
+            Change::Gone => drop(of.remove(&row.line)),
+            Change::New | Change::Changed => drop(of.insert(row.line, line(&row.body)?)),
         }
     }
-    Ok(lines.into_values().collect())
+    Ok(lines)
 }
 
 fn line(body: &str) -> Result<Line, ApiError> {
@@ -209,6 +230,54 @@ impl Rows {
         Ok(())
     }
 
+    /// Adds what a partner's difference posts, and writes where there is enough. Answers whether the run pays it.
+    async fn post(
+        &mut self,
+        app: &App,
+        head: &Head,
+        version: u32,
+        items: &BTreeMap<String, String>,
+        diff: StatementDiff,
+    ) -> Result<bool, ApiError> {
+        let partner = diff.partner.as_str();
+        let Some(after) = &diff.after else { return Ok(false) };
+        let item = items.get(partner);
+        if item.is_some_and(|digest| *digest != after.digest) {
+            return Err(changed(
+                "This draft was computed under other terms or rules. Compute the draft again, look at it, then seal it.",
+            ));
+        }
+        if item.is_none() && diff.differences.is_empty() {
+            return Ok(false);
+        }
+        let head_row = HeadRow {
+            partner,
+            digest: &after.digest,
+            totals: after.totals,
+            lines_digest: &diff.lines_digest_after,
+            opening_minor: diff.opening_minor,
+            earned_minor: diff.earned_minor,
+            reversed_minor: diff.reversed_minor,
+            closing_minor: diff.closing_minor,
+        };
+        self.add(&head_row, true)?;
+        for difference in &diff.differences {
+            let Some(body) = difference.line() else { continue };
+            let Difference { change, vested_minor, causes, .. } = difference;
+            let why = own_words(difference);
+            let row =
+                LineRow { partner, line: &body.id, change: *change, vested_minor: *vested_minor, body, causes, why };
+            self.add(&row, false)?;
+            if self.is_full() {
+                self.write(app, &head.run, version).await?;
+            }
+        }
+        if self.is_full() {
+            self.write(app, &head.run, version).await?;
+        }
+        Ok(item.is_some())
+    }
+
     fn is_full(&self) -> bool {
         self.heads.len().max(self.lines.len()) >= CHUNK_ROWS || self.bytes >= CHUNK_BYTES
     }
@@ -216,14 +285,14 @@ impl Rows {
     /// Writes what waits while the run is being sealed under this version.
     async fn write(&mut self, app: &App, run: &str, version: u32) -> Result<(), ApiError> {
         let Rows { heads, lines, .. } = std::mem::take(self);
-        let json = |rows: Vec<String>| format!("[{}]", rows.join(","));
+        let list = |rows: Vec<String>| format!("[{}]", rows.join(","));
         let batch = vec![
             sealing(run, version),
             sql!(
                 "INSERT INTO posting (run, version, partner, digest, totals, lines_digest, opening_minor, earned_minor, reversed_minor, closing_minor)
                  SELECT ?2, ?3, value->>'partner', value->>'digest', value->>'totals', value->>'lines_digest', value->>'opening_minor',
                         value->>'earned_minor', value->>'reversed_minor', value->>'closing_minor' FROM json_each(?1)",
-                json(heads),
+                list(heads),
                 run,
                 version,
             ),
@@ -231,7 +300,7 @@ impl Rows {
                 "INSERT INTO posting_line (run, version, partner, line, change, vested_minor, body, causes, why)
                  SELECT ?2, ?3, value->>'partner', value->>'line', value->>'change', value->>'vested_minor', value->>'body', value->>'causes',
                         value->>'why' FROM json_each(?1)",
-                json(lines),
+                list(lines),
                 run,
                 version,
             ),
@@ -257,56 +326,25 @@ pub(crate) async fn write(
     version: u32,
     items: &BTreeMap<String, String>,
 ) -> Result<Vec<Stmt>, ApiError> {
-    let base = base(app, head.as_of, None).await?;
-    let recorded = crate::journal::recorded(app, None, Some(head.cut)).await?;
-    let comparison = base.comparison(app, &recorded, head.as_of)?;
-    let (mut rows, mut seen) = (Rows::default(), BTreeSet::new());
-    for partner in comparison.partners() {
-        let diff = base.difference(app, &comparison, partner).await?;
-        let Some(after) = &diff.after else { continue };
-        let item = items.get(partner);
-        if item.is_some_and(|digest| *digest != after.digest) {
-            return Err(changed(
-                "This draft was computed under other terms or rules. Compute the draft again, look at it, then seal it.",
-            ));
-        }
-        seen.extend(item.is_some().then_some(partner));
-        if item.is_none() && diff.differences.is_empty() {
-            continue;
-        }
-        let head_row = HeadRow {
-            partner,
-            digest: &after.digest,
-            totals: after.totals,
-            lines_digest: &diff.lines_digest_after,
-            opening_minor: diff.opening_minor,
-            earned_minor: diff.earned_minor,
-            reversed_minor: diff.reversed_minor,
-            closing_minor: diff.closing_minor,
-        };
-        rows.add(&head_row, true)?;
-        for difference in &diff.differences {
-            let Some(body) = difference.line() else { continue };
-            let Difference { change, vested_minor, causes, .. } = difference;
-            let why = own_words(difference);
-            let row =
-                LineRow { partner, line: &body.id, change: *change, vested_minor: *vested_minor, body, causes, why };
-            rows.add(&row, false)?;
-            if rows.is_full() {
-                rows.write(app, &head.run, version).await?;
+    let newest = newest_before(app, head.as_of).await?;
+    let (mut rows, mut seen, mut place) = (Rows::default(), 0, String::new());
+    while let Some(slice) = slices::after(app, &place, head.as_of, head.cut).await? {
+        let comparison = slice.comparison(app, head.as_of)?;
+        let partners: Vec<&str> = slice.partners.iter().map(String::as_str).collect();
+        for bunch in partners.chunks(slices::AT_ONCE) {
+            for diff in slice.differences(app, &comparison, bunch).await? {
+                seen += usize::from(rows.post(app, head, version, items, diff).await?);
             }
         }
-        if rows.is_full() {
-            rows.write(app, &head.run, version).await?;
-        }
+        place = partners.last().map(|last| (*last).to_owned()).unwrap_or_default();
     }
-    if seen.len() != items.len() {
+    if seen != items.len() {
         return Err(changed("This draft pays a partner that is not in the journal any more. Compute the draft again."));
     }
     rows.write(app, &head.run, version).await?;
     Ok(vec![
         sealing(&head.run, version),
-        base.still_newest(head),
+        still_newest(newest.as_ref(), head),
         sql!("UPDATE run SET posted = ?2 WHERE id = ?1", &head.run, version),
     ])
 }

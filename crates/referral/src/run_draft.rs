@@ -1,11 +1,12 @@
-//! `POST /v1/runs`: the draft of a month. It fixes `as_of` and `cut`, and can be computed again until it is sealed.
+//! `POST /v1/runs`: the draft of a month. It fixes `as_of` and `cut`, is computed a slice of agencies at a time, and can be
+//! computed again until it is sealed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wire::{DraftRun, ErrorCode, Run, RunState};
@@ -13,13 +14,14 @@ use wire::{DraftRun, ErrorCode, Run, RunState};
 use crate::audit::{self, Actor, Entry};
 use crate::auth::Finance;
 use crate::db::{DbError, Stmt, guard};
-use crate::error::{ApiError, Body, changed, conflict, invalid};
-use crate::run_decide::{Standing, Verdict, as_of, month};
-use crate::tokens::ms;
+use crate::error::{ApiError, Body, changed, conflict, invalid, unavailable};
+use crate::run_decide::{Standing, Verdict, as_of};
+use crate::slices::{self, Slice};
+use crate::tokens::{self, ms};
 use crate::{App, inbox, journal, posting, runs, sql};
 
-/// Rows written by one statement.
-const CHUNK: usize = 500;
+/// How long a draft that nobody waits for may be left before it is begun anew, so that its facts are not old.
+const GOES_ON: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Deserialize)]
 struct Agency {
@@ -30,23 +32,28 @@ struct Agency {
     open: i64,
 }
 
+/// What is decided of one agency, as it is kept until all are.
+#[derive(Serialize)]
+struct Row {
+    partner: String,
+    paid: u8,
+    body: Decided,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Decided {
+    Item(Item),
+    NotPaid { balance_minor: i64, waiting_minor: i64, reason: wire::NotPaidReason },
+}
+
 #[derive(Serialize)]
 struct Item {
-    id: String,
-    partner: String,
     amount_minor: i64,
     destination: String,
     digest: String,
     tier: &'static str,
     lines: usize,
-}
-
-#[derive(Serialize)]
-struct NotPaid {
-    partner: String,
-    balance_minor: i64,
-    waiting_minor: i64,
-    reason: wire::NotPaidReason,
 }
 
 pub(crate) async fn draft(
@@ -57,33 +64,49 @@ pub(crate) async fn draft(
     let (by, mut tries) = (Actor::from(account), 0);
     let id = loop {
         // Whoever asks wants the newest figures: a draft that another made meanwhile is computed again.
-        match compute(&app, &by, &asked.period, |_, _| Some(Vec::new())).await {
+        match whole(&app, &by, &asked.period).await {
             Err(error) if error.code == ErrorCode::Changed && tries < 3 => tries += 1,
             done => break done?,
         }
     };
-    let id = id.ok_or_else(|| conflict("There is nothing to draft."))?;
     Ok((StatusCode::CREATED, Json(runs::load(&app, &id).await?)))
 }
 
+/// Drafts a month in one go. Answers the id of its run.
+async fn whole(app: &App, by: &Actor, period: &str) -> Result<String, ApiError> {
+    let mut drafting = begin(app, period, false).await?;
+    while step(app, &mut drafting).await? {}
+    finish(app, by, &drafting, |_| Some(Vec::new())).await?;
+    Ok(drafting.run)
+}
+
 /// What a draft comes to, before it is written.
+#[derive(Deserialize)]
 pub(crate) struct Figures {
     /// Who is paid.
-    pub paid: usize,
+    pub paid: u32,
     /// Who has something due and cannot be paid it.
-    pub waiting: usize,
+    pub waiting: u32,
     /// What is paid, in minor units.
     pub total_minor: i64,
 }
 
-/// Drafts the run of a month, or computes its draft again. Answers its id. `beside` says what else the batch writes, or
-/// that nothing is to be written at all.
-pub(crate) async fn compute(
-    app: &App,
-    by: &Actor,
-    period: &str,
-    beside: impl FnOnce(&str, &Figures) -> Option<Vec<Stmt>> + Send,
-) -> Result<Option<String>, ApiError> {
+/// A draft in the making.
+#[derive(Deserialize)]
+pub(crate) struct Drafting {
+    id: String,
+    period: String,
+    /// The run that it is the draft of.
+    pub run: String,
+    version: u32,
+    as_of: DateTime<Utc>,
+    cut: i64,
+    /// Agencies up to this code are done.
+    place: String,
+}
+
+/// Begins the draft of a month. One that nobody waits for goes on where it was left, unless that was long ago.
+pub(crate) async fn begin(app: &App, period: &str, unasked: bool) -> Result<Drafting, ApiError> {
     let now = app.host.now();
     let as_of = as_of(period).ok_or_else(|| invalid(format!("«{period}» is not a month: write it as 2026-10.")))?;
     if as_of > now {
@@ -109,24 +132,82 @@ pub(crate) async fn compute(
     }
     let run = mine.map_or_else(|| format!("{period}.1"), |r| r.run.clone());
     let version = mine.map_or(1, |r| r.version + 1);
-
+    if unasked {
+        let left = sql!(
+            "SELECT id, period, run, version, as_of, cut, place FROM drafting
+             WHERE run = ?1 AND version = ?2 AND unasked = 1 AND begun_ms > ?3 ORDER BY begun_ms DESC LIMIT 1",
+            &run,
+            version,
+            ms(now - GOES_ON),
+        );
+        if let Some(left) = app.db.query(left).await?.first()? {
+            return Ok(left);
+        }
+    }
     inbox::read_now(app).await;
     let cut = journal::head(app).await?;
-    let recorded = journal::recorded(app, None, Some(cut)).await?;
-    let base = posting::base(app, as_of, None).await?;
-    let comparison = base.comparison(app, &recorded, as_of)?;
-    let agencies = agencies(app, &run, now).await?;
-    let agencies: HashMap<&str, &Agency> = agencies.iter().map(|a| (a.code.as_str(), a)).collect();
-    let paid = journal::paid_ever(&recorded.facts);
-    let minimum_minor = app.config.terms.in_force(as_of).minimum_payout_minor;
+    let id = tokens::id(&*app.host, "drafting");
+    let drafting = Drafting { id, period: period.to_owned(), run, version, as_of, cut, place: String::new() };
+    app.db
+        .batch(vec![
+            sql!("DELETE FROM drafting WHERE begun_ms <= ?1", ms(now - GOES_ON)),
+            sql!(
+                "INSERT INTO drafting (id, period, run, version, as_of, cut, unasked, begun_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                &drafting.id,
+                period,
+                &drafting.run,
+                version,
+                as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+                cut,
+                unasked,
+                ms(now),
+            ),
+        ])
+        .await?;
+    Ok(drafting)
+}
 
-    let (mut items, mut not_paid) = (Vec::new(), Vec::new());
-    // Statements are made one at a time: what stays in memory is the journal.
+/// Computes the next slice of a draft and keeps it. Answers whether there was one.
+pub(crate) async fn step(app: &App, drafting: &mut Drafting) -> Result<bool, ApiError> {
+    let Some(slice) = slices::after(app, &drafting.place, drafting.as_of, drafting.cut).await? else {
+        return Ok(false);
+    };
+    let rows = decide(app, drafting, &slice).await?;
+    let place = slice.partners.last().cloned().unwrap_or_default();
+    let batch = vec![
+        // Nobody else goes on with it, and nobody ended it.
+        guard(
+            "EXISTS (SELECT 1 FROM drafting WHERE id = ?1 AND place = ?2)",
+            vec![(&drafting.id).into(), (&drafting.place).into()],
+        ),
+        sql!(
+            "INSERT INTO drafting_row (drafting, partner, paid, body)
+             SELECT ?2, value->>'partner', value->>'paid', value->'body' FROM json_each(?1)",
+            json!(rows).to_string(),
+            &drafting.id,
+        ),
+        sql!("UPDATE drafting SET place = ?2 WHERE id = ?1", &drafting.id, &place),
+    ];
+    app.db.batch(batch).await.map_err(|error| meanwhile(drafting, error))?;
+    drafting.place = place;
+    Ok(true)
+}
+
+/// Who of a slice is paid, how much, and why somebody is not.
+async fn decide(app: &App, drafting: &Drafting, slice: &Slice) -> Result<Vec<Row>, ApiError> {
+    let agencies = agencies(app, &drafting.run, &slice.partners).await?;
+    let agencies: HashMap<&str, &Agency> = agencies.iter().map(|a| (a.code.as_str(), a)).collect();
+    let paid = slice.paid_ever();
+    let minimum_minor = app.config.terms.in_force(drafting.as_of).minimum_payout_minor;
+    let comparison = slice.comparison(app, drafting.as_of)?;
     let program = comparison.later();
-    for position in 0..program.len() {
+    let (mut rows, mut items) = (Vec::new(), BTreeMap::new());
+    for partner in &slice.partners {
+        let (Some(position), Some(agency)) = (program.position(partner), agencies.get(partner.as_str())) else {
+            continue;
+        };
         let statement = program.summary(position).map_err(|error| journal::not_computed(&error))?;
-        let Some(agency) = agencies.get(statement.partner.as_str()) else { continue };
-        let paid_ever_minor = paid.get(statement.partner.as_str()).copied().unwrap_or(0);
+        let paid_ever_minor = paid.get(partner.as_str()).copied().unwrap_or(0);
         let lines = match statement.totals.vested == paid_ever_minor {
             true => program.statement(position).map_err(|error| journal::not_computed(&error))?.lines,
             false => Vec::new(),
@@ -144,75 +225,72 @@ pub(crate) async fn compute(
         };
         match standing.verdict() {
             Verdict::Nothing => {}
-            Verdict::Not(reason) => not_paid.push(NotPaid {
-                balance_minor: standing.balance_minor(),
-                waiting_minor: standing.waiting_minor(),
-                partner: statement.partner,
-                reason,
+            Verdict::Not(reason) => rows.push(Row {
+                partner: partner.clone(),
+                paid: 0,
+                body: Decided::NotPaid {
+                    balance_minor: standing.balance_minor(),
+                    waiting_minor: standing.waiting_minor(),
+                    reason,
+                },
             }),
             Verdict::Pay(amount_minor) => {
-                let diff = base.difference(app, &comparison, &statement.partner).await?;
-                items.push(Item {
-                    id: format!("{run}:{}", statement.partner),
-                    amount_minor,
-                    destination: agency.account.clone().unwrap_or_default(),
-                    tier: if statement.tier == commission::Tier::Platinum { "platinum" } else { "standard" },
-                    lines: posting::entries(&diff).len(),
-                    partner: statement.partner,
-                    digest: statement.digest,
-                });
+                items.insert(
+                    partner.as_str(),
+                    Item {
+                        amount_minor,
+                        destination: agency.account.clone().unwrap_or_default(),
+                        tier: if statement.tier == commission::Tier::Platinum { "platinum" } else { "standard" },
+                        lines: 0,
+                        digest: statement.digest,
+                    },
+                );
             }
         }
     }
-    let figures = Figures {
-        paid: items.len(),
-        waiting: not_paid.iter().filter(|n| n.balance_minor > 0).count(),
-        total_minor: items.iter().map(|i| i.amount_minor).sum(),
-    };
-    let Some(beside) = beside(&run, &figures) else { return Ok(None) };
-    let entry = Entry::new(by, "run.drafted", format!("run:{run}"))
-        .after(json!({ "version": version, "cut": cut, "total_minor": figures.total_minor, "paid": figures.paid }));
-    write(app, entry, &run, period, version, as_of, cut, &items, &not_paid, beside).await?;
-    tracing::info!(run, items = items.len(), not_paid = not_paid.len(), cut, "run drafted");
-    Ok(Some(run))
+    let due: Vec<&str> = items.keys().copied().collect();
+    for bunch in due.chunks(slices::AT_ONCE) {
+        for diff in slice.differences(app, &comparison, bunch).await? {
+            if let Some(item) = items.get_mut(diff.partner.as_str()) {
+                item.lines = posting::entries(&diff).len();
+            }
+        }
+    }
+    rows.extend(items.into_iter().map(|(partner, item)| Row {
+        partner: partner.to_owned(),
+        paid: 1,
+        body: Decided::Item(item),
+    }));
+    Ok(rows)
 }
 
-async fn agencies(app: &App, run: &str, now: DateTime<Utc>) -> Result<Vec<Agency>, ApiError> {
-    let version = &app.config.terms.in_force(now).id;
-    let rows = app
-        .db
-        .query(sql!(
-            "SELECT p.code, p.account, p.transfers,
-                EXISTS (SELECT 1 FROM terms_acceptance t WHERE t.partner = p.code AND t.version = ?1) AS accepted,
-                EXISTS (SELECT 1 FROM run_item i WHERE i.partner = p.code AND i.run <> ?2 AND i.sealed = 1
-                        AND i.state NOT IN ('paid', 'void')) AS open
-             FROM partner p",
-            version,
-            run,
-        ))
-        .await?;
-    Ok(rows.all()?)
-}
-
-#[expect(clippy::too_many_arguments, reason = "the columns of a run, each once")]
-async fn write(
+/// Makes what was computed the draft of its month. `beside` says what else the batch writes, or that nothing is to be
+/// written at all. Answers whether there is a draft now.
+pub(crate) async fn finish(
     app: &App,
-    entry: Entry,
-    run: &str,
-    period: &str,
-    version: u32,
-    as_of: DateTime<Utc>,
-    cut: i64,
-    items: &[Item],
-    not_paid: &[NotPaid],
-    beside: Vec<Stmt>,
-) -> Result<(), ApiError> {
-    let total: i64 = items.iter().map(|i| i.amount_minor).sum();
+    by: &Actor,
+    drafting: &Drafting,
+    beside: impl FnOnce(&Figures) -> Option<Vec<Stmt>> + Send,
+) -> Result<bool, ApiError> {
+    let Drafting { id, period, run, version, as_of, cut, place } = drafting;
+    let figures = sql!(
+        "SELECT coalesce(sum(paid), 0) AS paid, coalesce(sum(CASE paid WHEN 1 THEN body->>'amount_minor' END), 0) AS total_minor,
+                coalesce(sum(CASE paid WHEN 0 THEN body->>'balance_minor' > 0 END), 0) AS waiting
+         FROM drafting_row WHERE drafting = ?1",
+        id,
+    );
+    let figures: Option<Figures> = app.db.query(figures).await?.first()?;
+    let figures = figures.ok_or_else(|| unavailable("The draft cannot be added up. Try again."))?;
+    let Some(beside) = beside(&figures) else {
+        app.db.query(sql!("DELETE FROM drafting WHERE id = ?1", id)).await?;
+        return Ok(false);
+    };
     let mut batch: Vec<Stmt> = vec![
         // Nobody drafted it, or sealed it, meanwhile.
         guard(
-            "NOT EXISTS (SELECT 1 FROM run WHERE period = ?1 AND (state NOT IN ('draft', 'sealing') OR version <> ?2))",
-            vec![period.into(), (version - 1).into()],
+            "NOT EXISTS (SELECT 1 FROM run WHERE period = ?1 AND (state NOT IN ('draft', 'sealing') OR version <> ?2))
+             AND EXISTS (SELECT 1 FROM drafting WHERE id = ?3 AND place = ?4)",
+            vec![period.into(), (version - 1).into(), id.into(), place.into()],
         ),
         sql!("DELETE FROM run_item WHERE run = ?1", run),
         sql!("DELETE FROM run_not_paid WHERE run = ?1", run),
@@ -224,36 +302,62 @@ async fn write(
             run,
             period,
             as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-            cut,
-            version,
-            total,
+            *cut,
+            *version,
+            figures.total_minor,
             ms(app.host.now()),
         ),
-    ];
-    for chunk in items.chunks(CHUNK) {
-        batch.push(sql!(
+        sql!(
             "INSERT INTO run_item (id, run, partner, amount_minor, currency, destination, digest, tier, lines)
-             SELECT value->>'id', ?2, value->>'partner', value->>'amount_minor', ?3, value->>'destination', value->>'digest',
-                    value->>'tier', value->>'lines' FROM json_each(?1)",
-            json!(chunk).to_string(),
+             SELECT ?2 || ':' || partner, ?2, partner, body->>'amount_minor', ?3, body->>'destination', body->>'digest', body->>'tier',
+                    body->>'lines' FROM drafting_row WHERE drafting = ?1 AND paid = 1",
+            id,
             run,
             &app.config.currency,
-        ));
-    }
-    for chunk in not_paid.chunks(CHUNK) {
-        batch.push(sql!(
+        ),
+        sql!(
             "INSERT INTO run_not_paid (run, partner, balance_minor, waiting_minor, reason)
-             SELECT ?2, value->>'partner', value->>'balance_minor', value->>'waiting_minor', value->>'reason' FROM json_each(?1)",
-            json!(chunk).to_string(),
+             SELECT ?2, partner, body->>'balance_minor', body->>'waiting_minor', body->>'reason' FROM drafting_row
+             WHERE drafting = ?1 AND paid = 0",
+            id,
             run,
-        ));
-    }
+        ),
+        // Whatever else was being drafted of this month comes too late.
+        sql!("DELETE FROM drafting WHERE run = ?1", run),
+    ];
     batch.extend(beside);
-    match audit::write(app, batch, &[entry]).await {
-        Ok(_) => Ok(()),
-        Err(DbError::Constraint(_)) => {
-            Err(changed(format!("The run of {} has changed meanwhile: load it again.", month(as_of))))
+    let entry = Entry::new(by, "run.drafted", format!("run:{run}"))
+        .after(json!({ "version": version, "cut": cut, "total_minor": figures.total_minor, "paid": figures.paid }));
+    audit::write(app, batch, &[entry]).await.map_err(|error| meanwhile(drafting, error))?;
+    tracing::info!(run, items = figures.paid, cut, "run drafted");
+    Ok(true)
+}
+
+/// A guard that did not hold is another who was quicker.
+fn meanwhile(drafting: &Drafting, error: DbError) -> ApiError {
+    match error {
+        DbError::Constraint(_) => {
+            changed(format!("The run of {} has changed meanwhile: load it again.", drafting.period))
         }
-        Err(other) => Err(other.into()),
+        other => other.into(),
     }
+}
+
+/// The agencies of a slice as they stand now.
+async fn agencies(app: &App, run: &str, partners: &[String]) -> Result<Vec<Agency>, ApiError> {
+    let version = &app.config.terms.in_force(app.host.now()).id;
+    let rows = app
+        .db
+        .query(sql!(
+            "SELECT p.code, p.account, p.transfers,
+                EXISTS (SELECT 1 FROM terms_acceptance t WHERE t.partner = p.code AND t.version = ?1) AS accepted,
+                EXISTS (SELECT 1 FROM run_item i WHERE i.partner = p.code AND i.run <> ?2 AND i.sealed = 1
+                        AND i.state NOT IN ('paid', 'void')) AS open
+             FROM partner p WHERE p.code IN (SELECT value FROM json_each(?3))",
+            version,
+            run,
+            json!(partners).to_string(),
+        ))
+        .await?;
+    Ok(rows.all()?)
 }

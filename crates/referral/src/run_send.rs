@@ -70,9 +70,12 @@ pub(crate) async fn claim(
     Body(asked): Body<ClaimItems>,
 ) -> Result<Json<Claimed>, ApiError> {
     #[derive(Deserialize)]
-    struct SealRow {
-        seal: String,
+    struct Open {
         open: u32,
+    }
+    #[derive(Deserialize)]
+    struct Part {
+        text: String,
     }
     lock::refuse_locked(&app).await?;
     good_grant(&app, &asked.grant, &run).await?;
@@ -94,21 +97,20 @@ pub(crate) async fn claim(
                 asked.limit.min(100),
             ),
             sql!(
-                "SELECT seal, (SELECT count(*) FROM run_item WHERE run = ?1 AND held = 0 AND state IN ('queued', 'sending', 'unknown')) AS open
-                 FROM run WHERE id = ?1",
+                "SELECT count(*) AS open FROM run_item WHERE run = ?1 AND held = 0 AND state IN ('queued', 'sending', 'unknown')",
                 &run,
             ),
+            sql!("SELECT text FROM seal_part WHERE run = ?1 ORDER BY n", &run),
         ])
         .await?;
-    let [_, _, items, seal] = answers.as_slice() else {
+    let [_, _, items, open, seal] = answers.as_slice() else {
         return Err(unavailable("The claim was not answered in full. Try again."));
     };
     let items: Vec<ClaimedItem> = items.all()?;
-    let row: Option<SealRow> = seal.first()?;
-    let row = row.ok_or_else(|| not_found("There is no such run."))?;
-    let seal: Seal =
-        serde_json::from_str(&row.seal).map_err(|_| unavailable("The seal of this run cannot be read."))?;
-    Ok(Json(Claimed { seal, items, open: row.open }))
+    let open = open.first::<Open>()?.map_or(0, |row| row.open);
+    let text: String = seal.all::<Part>()?.into_iter().map(|part| part.text).collect();
+    let seal: Seal = serde_json::from_str(&text).map_err(|_| unavailable("The seal of this run cannot be read."))?;
+    Ok(Json(Claimed { seal, items, open }))
 }
 
 #[derive(Deserialize)]

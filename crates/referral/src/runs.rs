@@ -20,6 +20,9 @@ use crate::run_decide::{carried_minor, in_words};
 use crate::tokens::{self, at, ms};
 use crate::{App, journal, lock, posting, sql};
 
+/// Bytes of a seal that stand in one row, at most.
+const SEAL_PART: usize = 1_000_000;
+
 /// A run's own row.
 #[derive(Clone, Deserialize)]
 pub(crate) struct Head {
@@ -244,12 +247,13 @@ pub(crate) async fn detail(app: &App, item: &str, partner: Option<&str>) -> Resu
         Some(posted) => posted,
         // Nothing is posted by a draft: this is what sealing it would post.
         None => {
-            let base = posting::base(app, row.as_of, Some(&row.partner)).await?;
-            let recorded = journal::recorded(app, Some(&row.partner), Some(row.cut)).await?;
+            let mine = [row.partner.as_str()];
+            let base = posting::base(app, row.as_of, &mine).await?;
+            let recorded = journal::recorded(app, Some(&mine), Some(row.cut)).await?;
             let comparison = base.comparison(app, &recorded, row.as_of)?;
-            let diff = base.difference(app, &comparison, &row.partner).await?;
-            let totals = diff.after.as_ref().map(|after| after.totals).unwrap_or_default();
-            (totals, posting::entries(&diff))
+            let diff = base.differences(app, &comparison, &mine).await?.pop();
+            let totals = diff.as_ref().and_then(|diff| diff.after.as_ref()).map(|after| after.totals);
+            (totals.unwrap_or_default(), diff.as_ref().map(posting::entries).unwrap_or_default())
         }
     };
     Ok(PayoutDetail {
@@ -352,18 +356,30 @@ async fn freeze(app: &App, head: &Head, version: u32, by: &Account) -> Result<St
         no_payout_since(head.cut),
         sql!("UPDATE run_item SET sealed = 1 WHERE run = ?1", &head.run),
         sql!(
-            "UPDATE run SET state = 'sealed', run_hash = ?2, seal = ?3, sealed_by = ?4 WHERE id = ?1",
+            "UPDATE run SET state = 'sealed', run_hash = ?2, sealed_by = ?3 WHERE id = ?1",
             &head.run,
             &hash,
-            text,
             &by.user,
         ),
+        sql!("DELETE FROM seal_part WHERE run = ?1", &head.run),
     ]);
+    for (n, part) in parts(&text).enumerate() {
+        batch.push(sql!("INSERT INTO seal_part (run, n, text) VALUES (?1, ?2, ?3)", &head.run, n as i64, part));
+    }
     let entry = Entry::new(&by.clone().into(), "run.sealed", format!("run:{}", head.run))
         .before(json!({"state": "draft", "version": head.version}))
         .after(json!({"state": "sealed", "version": version, "run_hash": hash, "total_minor": head.total_minor, "items": head.items}));
     audit::write(app, batch, &[entry]).await.map_err(not_sealed)?;
     Ok(hash)
+}
+
+/// A text in parts of which each fits a row of D1.
+fn parts(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (part, rest) = text.split_at(text.floor_char_boundary(SEAL_PART));
+        text = rest;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 /// Fails a batch when a payout was recorded since the facts up to `cut`.

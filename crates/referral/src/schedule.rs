@@ -30,12 +30,12 @@ pub(crate) fn due(now: DateTime<Utc>, newest: Option<&str>, first_joined: Option
     months.take_while(|period| as_of(period).is_some_and(|end| end <= now)).take(AT_ONCE).collect()
 }
 
-/// Drafts every month that is due. Answers the runs that were made; a month in which nothing was due to anybody makes
-/// none.
+/// Drafts every month that is due, in at most so many slices of agencies: what is left then goes on at the next look.
+/// Answers the runs that were made; a month in which nothing was due to anybody makes none.
 ///
 /// # Errors
 /// The database's, or a journal that cannot be evaluated. What is not done then is due at the next look.
-pub async fn draft_due_months(app: &App) -> Result<Vec<String>, ApiError> {
+pub async fn draft_due_months(app: &App, mut slices: usize) -> Result<Vec<String>, ApiError> {
     #[derive(Deserialize)]
     struct Row {
         newest: Option<String>,
@@ -53,23 +53,13 @@ pub async fn draft_due_months(app: &App) -> Result<Vec<String>, ApiError> {
     let mut runs = Vec::new();
     for period in due(app.host.now(), row.newest.as_deref(), row.first_ms.map(at)) {
         let readers = notices::finance(app).await?;
-        let closed = |run: Option<&str>| {
-            sql!("INSERT INTO month_closed (period, run, at_ms) VALUES (?1, ?2, ?3)", &period, run, ms(app.host.now()))
-        };
-        let beside = |run: &str, figures: &Figures| {
-            let due = figures.paid + figures.waiting > 0;
-            let notice = drafted(app, &period, run, figures);
-            due.then(|| -> Vec<Stmt> {
-                let told = readers.iter().map(|person| notice.to(app, person));
-                std::iter::once(closed(Some(run))).chain(told).collect()
-            })
-        };
-        match run_draft::compute(app, &Actor::System, &period, beside).await {
-            Ok(Some(run)) => runs.push(run),
-            Ok(None) => match app.db.query(closed(None)).await {
+        match draft(app, &period, &mut slices, &readers).await {
+            Ok(Drafted::Run(run)) => runs.push(run),
+            Ok(Drafted::NothingDue) => match app.db.query(closed(app, &period, None)).await {
                 Ok(_) | Err(DbError::Constraint(_)) => tracing::info!(period, "nothing is due: no run is drafted"),
                 Err(other) => return Err(other.into()),
             },
+            Ok(Drafted::Later) => break,
             // Finance, or another server, drafted it at the same moment.
             Err(error) if matches!(error.code, wire::ErrorCode::Changed | wire::ErrorCode::Conflict) => {
                 tracing::info!(period, "somebody else drafted it meanwhile");
@@ -80,11 +70,47 @@ pub async fn draft_due_months(app: &App) -> Result<Vec<String>, ApiError> {
     Ok(runs)
 }
 
+enum Drafted {
+    Run(String),
+    NothingDue,
+    /// Slices are left for the next look.
+    Later,
+}
+
+async fn draft(app: &App, period: &str, slices: &mut usize, readers: &[String]) -> Result<Drafted, ApiError> {
+    let mut drafting = run_draft::begin(app, period, true).await?;
+    loop {
+        if *slices == 0 {
+            return Ok(Drafted::Later);
+        }
+        *slices -= 1;
+        if !run_draft::step(app, &mut drafting).await? {
+            break;
+        }
+    }
+    let run = drafting.run.clone();
+    let beside = |figures: &Figures| {
+        let due = figures.paid + figures.waiting > 0;
+        let notice = drafted(app, period, &run, figures);
+        due.then(|| -> Vec<Stmt> {
+            let told = readers.iter().map(|person| notice.to(app, person));
+            std::iter::once(closed(app, period, Some(&run))).chain(told).collect()
+        })
+    };
+    let is_drafted = run_draft::finish(app, &Actor::System, &drafting, beside).await?;
+    Ok(if is_drafted { Drafted::Run(run) } else { Drafted::NothingDue })
+}
+
+/// The month was looked at.
+fn closed(app: &App, period: &str, run: Option<&str>) -> Stmt {
+    sql!("INSERT INTO month_closed (period, run, at_ms) VALUES (?1, ?2, ?3)", period, run, ms(app.host.now()))
+}
+
 /// What finance reads about a draft.
 fn drafted(app: &App, period: &str, run: &str, figures: &Figures) -> Notice {
     let month = as_of(period).and_then(|end| end.checked_sub_months(Months::new(1)));
     let name = month.map_or_else(|| period.to_string(), |m| m.format("%B %Y").to_string());
-    let agencies = |n: usize| if n == 1 { "1 agency".to_string() } else { format!("{n} agencies") };
+    let agencies = |n: u32| if n == 1 { "1 agency".to_string() } else { format!("{n} agencies") };
     let total = format_minor(figures.total_minor);
     let waiting = match figures.waiting {
         0 => String::new(),

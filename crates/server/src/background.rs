@@ -30,13 +30,9 @@ pub(crate) struct Duties {
 pub(crate) fn start(app: &App, follow: Option<Arc<Follow>>) -> Duties {
     let mut duties = Duties { tasks: JoinSet::new(), stop: watch::Sender::new(false) };
     let clock = follow;
-    duties.every(
-        "the month",
-        OFTEN,
-        app,
-        &clock,
-        |app| async move { referral::draft_due_months(&app).await.map(drop) },
-    );
+    duties.every("the month", OFTEN, app, &clock, |app| async move {
+        referral::draft_due_months(&app, usize::MAX).await.map(drop)
+    });
     duties.every("the journal's followers", OFTEN, app, &clock, |app| async move {
         while referral::follow_journal(&app).await? > 0 {}
         Ok(())

@@ -119,7 +119,7 @@ async fn duty(app: &App, which: u8) {
     // What another server did first is no error; anything else is tried again at the next look, as the server does.
     let _tried = match which % 5 {
         0 => referral::follow_journal(app).await.map(drop),
-        1 => referral::draft_due_months(app).await.map(drop),
+        1 => referral::draft_due_months(app, usize::MAX).await.map(drop),
         2 => referral::send_messages(app).await.map(drop),
         3 => referral::deliver_webhooks(app, &app.config.webhooks[0]).await.map(drop),
         _ => referral::tell_what_is_needed(app).await.map(drop),
