@@ -30,7 +30,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0004_intake", include_str!("../../../migrations/referral/0004_intake.sql")),
     ("0005_people", include_str!("../../../migrations/referral/0005_people.sql")),
     ("0006_operations", include_str!("../../../migrations/referral/0006_operations.sql")),
-    ("0007_slices", include_str!("../../../migrations/referral/0007_slices.sql")),
+    ("0007_shared", include_str!("../../../migrations/referral/0007_shared.sql")),
 ];
 
 /// Connections that read, beside the one that writes: a long look at all agencies must not hold up a click.

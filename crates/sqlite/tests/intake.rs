@@ -657,3 +657,53 @@ async fn what_a_crash_left_is_processed_and_woken() {
     assert_eq!(amounts(&world, "invoice_paid:").await.len(), 1);
     assert!(world.rows("SELECT name FROM inbox_wait").await.is_empty());
 }
+
+const READER: &str = "SELECT n, until_ms FROM inbox_reader";
+
+/// Another server, or another isolate, is taken to be reading.
+fn another_reads(world: &World, for_s: i64) -> referral::db::Stmt {
+    let until = (world.app.host.now() + TimeDelta::seconds(for_s)).timestamp_millis();
+    referral::sql!("UPDATE inbox_reader SET n = n + 1, until_ms = ?1", until)
+}
+
+#[tokio::test]
+async fn whoever_was_taken_over_from_writes_nothing() {
+    let world = with_client(|_| {}).await;
+    world.event(&subscription_event("usd")).await;
+    let line = json!({"id": "il_1", "amount": 4_000, "parent": {"type": "subscription_item_details",
+        "subscription_item_details": {"subscription": "sub_1"}}});
+    let all = json!({"has_more": false, "data": [line]});
+    world.stripe.will_answer("/v1/invoices/in_1/lines?limit=100", 200, all);
+    let before = world.rows(READER).await[0]["n"].as_i64().unwrap();
+    let (db, taken) = (world.app.db.clone(), another_reads(&world, 20));
+    *world.stripe.meanwhile.lock().unwrap() = Some(Box::pin(async move { drop(db.query(taken).await.unwrap()) }));
+    world.event(&invoice_event(json!({"lines": {"has_more": true, "data": []}}))).await;
+    assert_eq!(world.rows("SELECT id FROM inbox WHERE state = 'received'").await.len(), 1);
+    assert!(amounts(&world, "invoice_paid:").await.is_empty(), "it is for the other one to write");
+    assert!(world.rows("SELECT body FROM stripe_answer").await.is_empty());
+    assert_eq!(world.rows(READER).await[0]["n"], before + 2, "this one, and the other");
+
+    assert_eq!(referral::process_received(&world.app).await.unwrap(), 0, "somebody reads");
+    world.pass(TimeDelta::seconds(20));
+    assert_eq!(referral::process_received(&world.app).await.unwrap(), 1, "who has not said so for long does not");
+    assert_eq!(amounts(&world, "invoice_paid:").await, [("invoice_paid:in_1".to_string(), 4_000)]);
+    assert_eq!(world.rows(READER).await[0]["until_ms"], 0);
+}
+
+#[tokio::test]
+async fn a_draft_does_not_wait_for_another_reader() {
+    let world = with_client(|_| {}).await;
+    world.event(&subscription_event("usd")).await;
+    world.run(another_reads(&world, 20)).await;
+    world.event(&invoice_event(json!({}))).await;
+    assert!(amounts(&world, "invoice_paid:").await.is_empty());
+    world
+        .run(referral::sql!(
+            "INSERT INTO person (id, email, role, added_ms) VALUES ('u_f', 'f@aikit.example', 'finance', 0)"
+        ))
+        .await;
+    let finance = world.session("f@aikit.example").await;
+    let (status, run) = world.call("POST", "/v1/runs", &finance, json!({"period": "2026-05"})).await;
+    assert_eq!(status, StatusCode::CREATED, "{run}");
+    assert_eq!(amounts(&world, "invoice_paid:").await.len(), 1);
+}

@@ -52,6 +52,8 @@ pub(crate) struct Stripe {
     pub(crate) answers: Mutex<BTreeMap<String, (u16, Value)>>,
     pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) letters: Mutex<Vec<(String, String, String)>>,
+    /// What happens while the next question is being answered.
+    pub(crate) meanwhile: Mutex<Option<BoxFut<'static, ()>>>,
 }
 
 impl Stripe {
@@ -76,7 +78,13 @@ impl Stripe {
 
 impl Http for Stripe {
     fn send(&self, request: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
-        Box::pin(async move { self.answer(&request.url) })
+        Box::pin(async move {
+            let meanwhile = self.meanwhile.lock().unwrap().take();
+            if let Some(meanwhile) = meanwhile {
+                meanwhile.await;
+            }
+            self.answer(&request.url)
+        })
     }
 }
 

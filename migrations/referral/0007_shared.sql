@@ -30,3 +30,11 @@ CREATE TABLE seal_part (
 INSERT INTO seal_part (run, n, text) SELECT id, 1, seal FROM run WHERE seal IS NOT NULL;
 UPDATE run SET seal = NULL WHERE seal IS NOT NULL;
 ALTER TABLE run DROP COLUMN seal;
+
+-- Who reads the inbox: one at a time, of all that share the database. Whoever takes it over fences off whoever had it.
+CREATE TABLE inbox_reader (
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    n        INTEGER NOT NULL DEFAULT 0,              -- of this reader; every next one has a higher
+    until_ms INTEGER NOT NULL DEFAULT 0               -- from then on it is free
+) STRICT;
+INSERT INTO inbox_reader (one) VALUES (1);
