@@ -31,7 +31,7 @@ if (!existsSync(join(built, 'index_bg.wasm'))) {
   process.exit(2);
 }
 
-const names = /^(STRIPE_|OIDC_|WEBHOOK_SECRET_|MAIL_API_)/;
+const names = /^(STRIPE_|OIDC_|WEBHOOK_SECRET_|MAIL_API_|DRAFT_SLICES$)/;
 const bindings = Object.fromEntries(Object.entries(process.env).filter(([name]) => names.test(name)));
 if (options.demo) bindings.AIKIT_DEMO = '1';
 // A worker does not know its port.
@@ -108,7 +108,7 @@ async function prepare(db) {
   }
   if (applied.size) return;
   const embedded = join(options.data, 'referral.db');
-  if (options.demo) operator('staff', 'add', '--data', options.data, '--role', 'finance', 'finance@aikit.example');
+  if (options.demo && !existsSync(embedded)) operator('staff', 'add', '--data', options.data, '--role', 'finance', 'finance@aikit.example');
   if (!existsSync(embedded)) return;
   const file = join(options.data, 'to-d1.sql');
   rmSync(file, { force: true });

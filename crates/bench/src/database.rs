@@ -42,6 +42,16 @@ pub(crate) fn write(path: &Path, journal: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Leaves nothing but the month itself to be done, and nothing but the product's tables.
+pub(crate) fn only_one_month_is_due(database: &Path) -> anyhow::Result<()> {
+    Connection::open(database)?.execute_batch(
+        "INSERT INTO month_closed (period, run, at_ms) VALUES ('2027-11', NULL, 0);
+         UPDATE follower SET seq = (SELECT max(seq) FROM fact);
+         DROP TABLE seed_partners; DROP TABLE seed_customers; DROP TABLE seed_subscriptions; DROP TABLE seed_payouts;",
+    )?;
+    Ok(())
+}
+
 /// A copy in which the loop finds what it looks for.
 pub(crate) fn index_copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::copy(from, to)?;

@@ -40,6 +40,7 @@ fn main() -> anyhow::Result<()> {
         ["evaluate", database] => work::evaluate(Path::new(database)),
         ["columns", database] => work::columns(database),
         ["draft", database] => drafting::draft(Path::new(database)),
+        ["month", database, facts] => month(Path::new(database), facts.parse().context("FACTS")?),
         ["seed", database, partners] => drafting::seed(database, partners.parse()?),
         _ => bail!(
             "usage: aikit-bench engine FOLDER PROGRAMS PYTHON RUNS FACTS, or api FOLDER PROGRAMS RUNS; ./dev bench gives them"
@@ -118,6 +119,15 @@ fn engine(folder: &Path, programs: &Path, python: &Path, runs: usize, facts: usi
     print!("{}", measure::table(&rows));
     println!("\npeak memory of `statements`: {} MB, the file has {} MB", memory / 1_000_000, file / 1_000_000);
     Ok(())
+}
+
+/// A database in which one month is to be drafted, with a partner for ten facts.
+fn month(database: &Path, facts: usize) -> anyhow::Result<()> {
+    let wide = database.with_extension("jsonl");
+    journal::write(&wide, facts, facts / 10)?;
+    database::write(database, &wide)?;
+    std::fs::remove_file(wide)?;
+    database::only_one_month_is_due(database)
 }
 
 /// A file that is made once and kept; one that was begun and not finished does not count.

@@ -1,4 +1,10 @@
 //! D1 as the database of the API. Knows no table.
+//!
+//! What is asked without a session goes to the primary: money, approvals, everything but a glance. A glance may be answered
+//! by the nearest replica, in a session that begins where the last one of this isolate ended, so that it never sees less
+//! than one before it.
+
+use std::sync::{Mutex, PoisonError};
 
 use referral::db::{BoxFut, Db, DbError, Rows, Stmt, Val};
 use serde_json::Value;
@@ -9,7 +15,14 @@ use worker::wasm_bindgen_futures::JsFuture;
 use worker::worker_sys::types::{D1Database, D1PreparedStatement};
 
 /// The D1 database of a binding.
-pub(crate) struct D1(SendWrapper<D1Database>);
+pub(crate) struct D1 {
+    database: SendWrapper<D1Database>,
+    /// How much of the database the last glance has seen.
+    bookmark: Mutex<Option<String>>,
+}
+
+/// Where the first session of an isolate begins: wherever the nearest replica is.
+const ANYWHERE: &str = "first-unconstrained";
 
 impl D1 {
     /// The binding of a name, as wrangler.toml has it.
@@ -18,13 +31,27 @@ impl D1 {
         if binding.is_undefined() {
             return Err(format!("the binding {name} is not there: wrangler.toml names the D1 database"));
         }
-        Ok(D1(SendWrapper::new(binding.unchecked_into())))
+        Ok(D1 { database: SendWrapper::new(binding.unchecked_into()), bookmark: Mutex::default() })
     }
 
     fn prepared(&self, stmt: &Stmt) -> Result<D1PreparedStatement, DbError> {
-        let prepared = self.0.prepare(&stmt.sql).map_err(failed)?;
-        prepared.bind(stmt.params.iter().map(to_js).collect::<Array>()).map_err(failed)
+        bound(self.database.prepare(&stmt.sql), stmt)
     }
+
+    async fn look(&self, stmt: &Stmt) -> Result<Rows, DbError> {
+        let known = self.bookmark.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let session = self.database.with_session(Some(known.as_deref().unwrap_or(ANYWHERE))).map_err(failed)?;
+        let prepared = bound(session.session_prepare(&stmt.sql), stmt)?;
+        let answer = JsFuture::from(prepared.all().map_err(failed)?).await.map_err(failed)?;
+        if let Ok(Some(seen)) = session.get_bookmark() {
+            *self.bookmark.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        }
+        rows(&answer)
+    }
+}
+
+fn bound(prepared: Result<D1PreparedStatement, JsValue>, stmt: &Stmt) -> Result<D1PreparedStatement, DbError> {
+    prepared.map_err(failed)?.bind(stmt.params.iter().map(to_js).collect::<Array>()).map_err(failed)
 }
 
 impl Db for D1 {
@@ -32,6 +59,14 @@ impl Db for D1 {
         Box::pin(SendFuture::new(async move {
             let answer = JsFuture::from(self.prepared(&stmt)?.all().map_err(failed)?).await.map_err(failed)?;
             rows(&answer)
+        }))
+    }
+
+    fn glance(&self, stmt: Stmt) -> BoxFut<'_, Result<Rows, DbError>> {
+        Box::pin(SendFuture::new(async move {
+            let found = self.look(&stmt).await?;
+            // A replica may not have it yet.
+            if found.values.is_empty() { self.query(stmt).await } else { Ok(found) }
         }))
     }
 
@@ -44,7 +79,7 @@ impl Db for D1 {
             for stmt in &stmts {
                 prepared.push(self.prepared(stmt)?.as_ref());
             }
-            let answers = JsFuture::from(self.0.batch(prepared).map_err(failed)?).await.map_err(failed)?;
+            let answers = JsFuture::from(self.database.batch(prepared).map_err(failed)?).await.map_err(failed)?;
             Array::from(&answers).iter().map(|answer| rows(&answer)).collect()
         }))
     }

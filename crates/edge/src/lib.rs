@@ -16,9 +16,6 @@ use worker::{Context, Env, Headers, HttpRequest, Response, ScheduleContext, Sche
 /// Longest body that is read, in bytes: above what the router takes, so that the router says so.
 const BODY_LIMIT: usize = 2 * referral::BODY_LIMIT;
 
-/// Slices of agencies that one trigger drafts. A slice asks D1 some fifteen times, and an invocation may ask a thousand times.
-const DRAFT_SLICES: usize = 40;
-
 /// One request.
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, ctx: Context) -> worker::Result<Response> {
@@ -61,12 +58,12 @@ fn refused(status: StatusCode, code: &str, message: &str) -> worker::Result<Resp
 /// Each minute: what others wait for. Once an hour: tidying.
 #[event(scheduled)]
 async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
-    let setup::Api { app, host, .. } = match setup::api(&env).await {
+    let setup::Api { app, host, draft_slices, .. } = match setup::api(&env).await {
         Ok(api) => api,
         Err(error) => return worker::console_error!("nothing was done this minute: {error}"),
     };
     said("stored events", referral::process_received(&app).await.map(drop));
-    said("the month", referral::draft_due_months(&app, DRAFT_SLICES).await.map(drop));
+    said("the month", referral::draft_due_months(&app, draft_slices).await.map(drop));
     said("the journal's followers", follow(&app).await);
     said("what agencies must do", referral::tell_what_is_needed(&app).await.map(drop));
     said("e-mail", referral::send_messages(&app).await.map(drop));

@@ -17,7 +17,12 @@ pub(crate) struct Api {
     pub app: App,
     pub host: Arc<EdgeHost>,
     pub router: Router,
+    /// Slices of agencies that one trigger drafts.
+    pub draft_slices: usize,
 }
+
+/// A slice asks D1 some fifteen times, and an invocation of the paid plan may ask it a thousand times.
+const DRAFT_SLICES: usize = 40;
 
 thread_local! {
     /// Made once: a router of so many routes is too much for each request.
@@ -61,8 +66,15 @@ fn made(env: &Env) -> Result<Api, String> {
         (None, None) => None,
         _ => return Err("MAIL_API_URL and MAIL_API_KEY belong together".into()),
     };
+    let draft_slices = match variable("DRAFT_SLICES").map(|n| n.parse()) {
+        None => DRAFT_SLICES,
+        Some(Ok(n)) if n > 0 => n,
+        Some(_) => {
+            return Err("DRAFT_SLICES is a number above zero: slices of 400 agencies that one trigger drafts".into());
+        }
+    };
     let host = Arc::new(EdgeHost::default());
     let mail = Arc::new(HttpMail { provider, from });
     let app = App::new(Arc::new(D1::of(env, "DB")?), Arc::new(Network), mail, host.clone(), Arc::new(config));
-    Ok(Api { router: referral::router(app.clone()), app, host })
+    Ok(Api { router: referral::router(app.clone()), app, host, draft_slices })
 }

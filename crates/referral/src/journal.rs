@@ -100,7 +100,7 @@ fn unreadable(seq: i64, error: &dyn std::error::Error) -> ApiError {
 
 /// The statement that reads the next facts after number `after`: all of them, or those that lead to some partners. A referral
 /// that was moved leads to every partner that it was ever credited to, and says by its facts whose it is at a given cut;
-/// the engine needs to know all of them for that.
+/// the engine needs to know all of them for that. The plus keeps SQLite from going through all facts in their order.
 fn page(partners: Option<&[&str]>, after: i64, cut: i64) -> Stmt {
     match partners {
         None => sql!("SELECT seq, body FROM fact WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3", after, cut, PAGE),
@@ -109,7 +109,7 @@ fn page(partners: Option<&[&str]>, after: i64, cut: i64) -> Stmt {
                   mine AS (SELECT id FROM referral WHERE partner IN these UNION SELECT referral FROM referral_was WHERE partner IN these),
                   others AS (SELECT w.partner AS a, r.partner AS b FROM referral_was w JOIN referral r ON r.id = w.referral
                              WHERE w.referral IN mine)
-             SELECT seq, body FROM fact WHERE seq > ?2 AND seq <= ?3 AND (partner IN these OR referral IN mine
+             SELECT seq, body FROM fact WHERE +seq > ?2 AND +seq <= ?3 AND (partner IN these OR referral IN mine
                 OR id IN (SELECT 'partner_joined:' || a FROM others UNION SELECT 'partner_joined:' || b FROM others))
              ORDER BY seq LIMIT ?4",
             json!(partners).to_string(),
