@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "What fails here fails the test.")]
 
+#[path = "common/cases.rs"]
+mod cases;
+#[path = "common/database.rs"]
+mod database;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,12 +18,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 use referral::App;
-use referral::db::{BoxFut, Db as _};
+use referral::db::{BoxFut, Db};
 use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail, Reach, WebhookEndpoint};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sqlite::{Profile, Sqlite};
 use tower::ServiceExt as _;
+
+use cases::cases;
+use database::database;
 
 /// Everything around the API, under the test's hand.
 #[derive(Default)]
@@ -82,7 +89,7 @@ impl Mail for Around {
     }
 }
 
-fn app(db: &Sqlite, around: &Arc<Around>) -> App {
+fn app(db: &Arc<dyn Db>, around: &Arc<Around>) -> App {
     let config = Config {
         public_url: "https://partners.aikit.example/".parse().unwrap(),
         site: "https://aikit.example/".parse().unwrap(),
@@ -111,7 +118,7 @@ fn app(db: &Sqlite, around: &Arc<Around>) -> App {
             reach: Reach::Public,
         }],
     };
-    App::new(Arc::new(db.clone()), around.clone(), around.clone(), around.clone(), Arc::new(config))
+    App::new(db.clone(), around.clone(), around.clone(), around.clone(), Arc::new(config))
 }
 
 /// One duty of one server.
@@ -139,11 +146,7 @@ async fn join(app: &App, n: usize) {
 
 /// Two servers do their duties in any order and at once, some of them cut off in the middle.
 async fn live(steps: &[(u8, u8, u8)], does: Vec<u8>) {
-    static N: AtomicU64 = AtomicU64::new(0);
-    let folder =
-        std::env::temp_dir().join(format!("aikit-duties-{}-{}", std::process::id(), N.fetch_add(1, Ordering::Relaxed)));
-    std::fs::create_dir_all(&folder).unwrap();
-    let db = Sqlite::open(&folder.join("referral.db"), Profile::D1).unwrap();
+    let db = database();
     let around = Arc::new(Around { does: Mutex::new(does), ..Around::default() });
     *around.now.lock().unwrap() = "2026-01-05T10:00:00Z".parse().unwrap();
     let (one, two) = (app(&db, &around), app(&db, &around));
@@ -189,12 +192,10 @@ async fn live(steps: &[(u8, u8, u8)], does: Vec<u8>) {
     let rows: Vec<Value> = db.query(referral::sql!(left)).await.unwrap().all().unwrap();
     assert_eq!(rows[0], json!({ "left": 0, "events": 0, "deliveries": 0 }));
     assert_eq!(*around.taken.lock().unwrap(), taken);
-    drop((one, two, db));
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(24), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn nothing_is_lost_and_nothing_is_made_twice(
         steps in proptest::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 4..14),

@@ -3,12 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "What fails here fails the test.")]
 
+#[path = "common/cases.rs"]
+mod cases;
+#[path = "common/database.rs"]
+mod database;
 #[expect(dead_code, reason = "Only journals are drawn here.")]
 #[path = "../../commission/tests/random/mod.rs"]
 mod random;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -20,14 +23,16 @@ use commission::digest::{line_digest, lines_digest};
 use commission::{Fact, FactBody, Line, TermsBook, evaluate, parse_fact};
 use http_body_util::BodyExt as _;
 use proptest::prelude::*;
-use referral::db::{BoxFut, Db as _, Rows, Stmt};
+use referral::db::{BoxFut, Db, Rows, Stmt};
 use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{App, sql};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sqlite::{Profile, Sqlite};
 use tower::ServiceExt as _;
 use url::Url;
+
+use cases::cases;
+use database::database;
 
 /// Time and randomness of the test.
 struct TestHost {
@@ -69,24 +74,17 @@ impl Mail for Offline {
 
 /// One API on a database of its own, with a person of finance and agencies that can be paid.
 struct Books {
-    db: Sqlite,
+    db: Arc<dyn Db>,
     host: Arc<TestHost>,
     router: Router,
-    folder: PathBuf,
     terms: TermsBook,
-}
-
-impl Drop for Books {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
 }
 
-fn router(db: &Sqlite, host: &Arc<TestHost>, terms: TermsBook) -> Router {
+fn router(db: &Arc<dyn Db>, host: &Arc<TestHost>, terms: TermsBook) -> Router {
     let config = Config {
         public_url: Url::parse("https://partners.aikit.example/").unwrap(),
         site: Url::parse("https://aikit.example/").unwrap(),
@@ -109,19 +107,15 @@ fn router(db: &Sqlite, host: &Arc<TestHost>, terms: TermsBook) -> Router {
         cors_origins: Vec::new(),
         webhooks: Vec::new(),
     };
-    let (db, offline) = (Arc::new(db.clone()), Arc::new(Offline));
-    referral::router(App::new(db, offline.clone(), offline, host.clone(), Arc::new(config)))
+    let offline = Arc::new(Offline);
+    referral::router(App::new(db.clone(), offline.clone(), offline, host.clone(), Arc::new(config)))
 }
 
 impl Books {
     async fn open(partners: &[&str], terms: TermsBook) -> Books {
-        static N: AtomicU64 = AtomicU64::new(0);
-        let n = N.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("aikit-posting-{}-{n}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let db = Sqlite::open(&folder.join("referral.db"), Profile::D1).unwrap();
+        let db = database();
         let host = Arc::new(TestHost { now: Mutex::new(at("2026-01-01T00:00:00Z")), drawn: AtomicU64::new(0) });
-        let books = Books { router: router(&db, &host, terms.clone()), db, host, folder, terms };
+        let books = Books { router: router(&db, &host, terms.clone()), db, host, terms };
         books
             .sql(sql!("INSERT INTO person (id, email, role, added_ms) VALUES ('u', 'f@aikit.example', 'finance', 0)"))
             .await;
@@ -452,7 +446,7 @@ async fn other_terms_change_the_next_month_and_no_closed_one() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(24), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Facts of three years are recorded in any order while months are closed.
     #[test]

@@ -1,7 +1,6 @@
 //! The API on a database in memory, with a clock, randomness and a Stripe that the test holds.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::{Arc, PoisonError};
 
@@ -15,9 +14,12 @@ use referral::db::{BoxFut, Stmt};
 use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{App, sql};
 use serde_json::{Value, json};
-use sqlite::{Profile, Sqlite};
 use tower::ServiceExt as _;
 use url::Url;
+
+pub(crate) mod database;
+
+use database::database;
 
 pub(crate) const ACCOUNT_SECRET: &str = "whsec_account";
 pub(crate) const CONNECT_SECRET: &str = "whsec_connect";
@@ -139,8 +141,7 @@ impl World {
         change(&mut config);
         let still = Arc::new(Still { now: Mutex::new(at("2026-06-01T00:00:00Z")), drawn: Mutex::new(1) });
         let stripe = Arc::new(Stripe::default());
-        let db = Arc::new(Sqlite::open(Path::new(":memory:"), Profile::D1).unwrap());
-        let app = App::new(db, stripe.clone(), stripe.clone(), still.clone(), Arc::new(config));
+        let app = App::new(database(), stripe.clone(), stripe.clone(), still.clone(), Arc::new(config));
         World { router: referral::router(app.clone()), app, stripe, still }
     }
 

@@ -1,7 +1,6 @@
 //! The real router on a SQLite file with D1's limits; the clock, the randomness and the mailbox are the test's.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -11,14 +10,15 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::BodyExt as _;
-use referral::db::{BoxFut, Db as _, Stmt};
+use referral::db::{BoxFut, Db, Stmt};
 use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{Actor, App};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sqlite::{Profile, Sqlite};
 use tower::ServiceExt as _;
 use url::Url;
+
+use crate::database::database;
 use wire::Role;
 
 /// A browser's name for itself.
@@ -115,26 +115,15 @@ impl Answer {
 /// One API with an empty database.
 pub(crate) struct Api {
     pub(crate) app: App,
-    pub(crate) db: Sqlite,
+    pub(crate) db: Arc<dyn Db>,
     router: Router,
     host: Arc<TestHost>,
     mail: Arc<Mailbox>,
-    folder: PathBuf,
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 impl Api {
     pub(crate) fn new() -> Api {
-        static N: AtomicU64 = AtomicU64::new(0);
-        let n = N.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("aikit-credit-{}-{n}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let db = Sqlite::open(&folder.join("referral.db"), Profile::D1).unwrap();
+        let db = database();
         let host = Arc::new(TestHost { now: Mutex::new(at("2026-03-01T09:00:00Z")), drawn: AtomicU64::new(0) });
         let mail = Arc::new(Mailbox::default());
         let config = Config {
@@ -159,8 +148,8 @@ impl Api {
             cors_origins: Vec::new(),
             webhooks: Vec::new(),
         };
-        let app = App::new(Arc::new(db.clone()), Arc::new(Offline), mail.clone(), host.clone(), Arc::new(config));
-        Api { router: referral::router(app.clone()), app, db, host, mail, folder }
+        let app = App::new(db.clone(), Arc::new(Offline), mail.clone(), host.clone(), Arc::new(config));
+        Api { router: referral::router(app.clone()), app, db, host, mail }
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

@@ -30,7 +30,6 @@ async fn whoever_may_write_to_the_database_is_found_out() {
     }
     let kept = verify_audit(&api.app, None).await.unwrap();
     let run = async |sql: &'static str| {
-        use referral::db::Db as _;
         api.db.query(referral::sql!(sql)).await
     };
     for refused in ["UPDATE audit SET reason = 'x' WHERE n = 3", "DELETE FROM audit WHERE n = 5"] {

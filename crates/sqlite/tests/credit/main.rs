@@ -5,5 +5,7 @@
 mod api;
 mod attribution;
 mod audit;
+#[path = "../common/database.rs"]
+mod database;
 mod hostile;
 mod staff;

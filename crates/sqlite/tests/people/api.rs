@@ -1,7 +1,6 @@
 //! One API with an empty database. The clock, the randomness, the mailbox and the network are the test's.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,14 +9,15 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt as _;
-use referral::db::{BoxFut, Db as _, Stmt};
+use referral::db::{BoxFut, Db, Stmt};
 use referral::ports::{Caller, Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail, Oidc};
 use referral::{Actor, App};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sqlite::{Profile, Sqlite};
 use tower::ServiceExt as _;
 use url::Url;
+
+use crate::database::database;
 use wire::Role;
 
 /// Where the API is reached.
@@ -140,17 +140,10 @@ impl Ask<'_> {
 
 pub(crate) struct Api {
     pub(crate) app: App,
-    db: Sqlite,
+    db: Arc<dyn Db>,
     router: Router,
     host: Arc<TestHost>,
     mail: Arc<Mailbox>,
-    folder: PathBuf,
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 impl Api {
@@ -161,11 +154,7 @@ impl Api {
 
     /// People sign in at an issuer, which the network leads to.
     pub(crate) fn with(oidc: Option<Oidc>, network: Network) -> Api {
-        static N: AtomicU64 = AtomicU64::new(0);
-        let n = N.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("aikit-people-{}-{n}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let db = Sqlite::open(&folder.join("referral.db"), Profile::D1).unwrap();
+        let db = database();
         let began = DateTime::parse_from_rfc3339("2026-11-02T09:00:00Z").unwrap().to_utc();
         let host = Arc::new(TestHost { now: Mutex::new(began), drawn: AtomicU64::new(0) });
         let mail = Arc::new(Mailbox::default());
@@ -192,8 +181,8 @@ impl Api {
             webhooks: Vec::new(),
         };
         let http = Arc::new(Wire(network));
-        let app = App::new(Arc::new(db.clone()), http, mail.clone(), host.clone(), Arc::new(config));
-        Api { router: referral::router(app.clone()), app, db, host, mail, folder }
+        let app = App::new(db.clone(), http, mail.clone(), host.clone(), Arc::new(config));
+        Api { router: referral::router(app.clone()), app, db, host, mail }
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

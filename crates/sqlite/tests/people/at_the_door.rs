@@ -218,7 +218,7 @@ async fn malformed_tokens_and_bodies_are_refused_in_our_own_words() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::cases::cases(48), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_body_makes_a_sign_in_fail_by_itself(

@@ -3,6 +3,10 @@
 
 mod api;
 mod at_the_door;
+#[path = "../common/cases.rs"]
+mod cases;
+#[path = "../common/database.rs"]
+mod database;
 mod issuer;
 mod oidc;
 mod roles;

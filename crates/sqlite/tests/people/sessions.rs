@@ -86,7 +86,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::cases::cases(96), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_of_two_holders_goes_as_the_rule_says(steps in steps()) {
