@@ -1,6 +1,6 @@
 // The worker on this computer: workerd with a D1 of its own, taking the options and the environment of
 // `aikit-partners-server serve`, so that whatever starts the one can start the other.
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -80,6 +80,14 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
     process.exit(0);
   });
 }
+// What `wrangler d1 export` writes, for the way back to an embedded server.
+process.on('SIGUSR2', async () => {
+  const db = await mf.getD1Database('DB');
+  const [lines] = await db.prepare('PRAGMA miniflare_d1_export(?,?,?);').bind(0, 0).raw();
+  const file = join(options.data, 'from-d1.sql');
+  writeFileSync(`${file}.partial`, lines.join('\n'), { mode: 0o600 });
+  renameSync(`${file}.partial`, file);
+});
 const worker = await mf.getWorker();
 while (!ending) {
   await new Promise((done) => setTimeout(done, Number(options.every) * 1000));

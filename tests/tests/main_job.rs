@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "What fails here fails the test.")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, Utc};
@@ -598,5 +600,33 @@ async fn a_client_who_pays_in_euros_earns_what_stripe_made_of_them() -> Result<(
         String::from_utf8_lossy(&replay.stderr)
     );
     assert!(std::fs::read_dir(&data)?.flatten().all(|e| !e.file_name().to_string_lossy().starts_with("replay")));
+
+    // What this host holds can be taken to an embedded server, table by table the same.
+    let (file, elsewhere) = (stage.folder.join("moved.sql"), stage.folder.join("moved"));
+    let operator = async |words: &[&str], folder: &Path| -> Result<String> {
+        let program = product_tests::world::programs_folder()?.join("aikit-partners-server");
+        let done = tokio::process::Command::new(program).args(words).arg("--data").arg(folder).output().await?;
+        ensure!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+    };
+    let path = file.display().to_string();
+    let here = match product_tests::world::on_the_edge() {
+        false => operator(&["export", "--to", &path], &data).await?,
+        true => {
+            let pid = stage.world.api_pid().context("the worker does not run")?.to_string();
+            ensure!(Command::new("kill").args(["-USR2", &pid]).status()?.success());
+            let written = data.with_file_name("api").join("from-d1.sql");
+            while !written.exists() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            std::fs::rename(written, &file)?;
+            operator(&["export"], &data).await?
+        }
+    };
+    let there = operator(&["import", "--from", &path], &elsewhere).await?;
+    assert_eq!(there, here);
+    let facts =
+        here.lines().find_map(|line| line.strip_prefix("fact ")?.split_whitespace().next()?.parse::<u32>().ok());
+    assert!(facts.is_some_and(|facts| facts >= 3), "{here}");
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! `export` and `import`: the whole database as text, for another machine or for D1, and back, compared table by table.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
-use std::path::PathBuf;
+use std::io::{BufRead as _, BufReader, BufWriter, Read, Write as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use sqlite::Table;
+use sqlite::{DumpError, Table};
 
 use crate::backup::{beside, into_new_folder, settle};
 
@@ -24,7 +24,7 @@ pub(crate) struct Export {
 /// Options of `import`.
 #[derive(Args)]
 pub(crate) struct Import {
-    /// A file that `export` made.
+    /// A file that `export` made, or `wrangler d1 export`.
     #[arg(long)]
     from: PathBuf,
     /// Folder of the database to be made. It must hold none.
@@ -66,10 +66,12 @@ pub(crate) fn export(options: &Export) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn import(options: &Import) -> anyhow::Result<()> {
-    let file = File::open(&options.from).with_context(|| format!("{} cannot be read", options.from.display()))?;
-    let (mut reader, mut tables) = (BufReader::new(file), Vec::new());
+    let file = || File::open(&options.from).with_context(|| format!("{} cannot be read", options.from.display()));
+    let (mut reader, mut tables) = (BufReader::new(file()?), Vec::new());
+    let is_ours = reader.fill_buf().is_ok_and(|begin| begin.starts_with(b"-- AIKit"));
     let epoch = into_new_folder(&options.data, |partial| {
-        tables = sqlite::import(&mut reader, partial).with_context(|| options.from.display().to_string())?;
+        let made = if is_ours { sqlite::import(&mut reader, partial) } else { from_d1(&mut reader, partial) };
+        tables = made.with_context(|| options.from.display().to_string())?;
         Ok(())
     })
     .await?;
@@ -80,4 +82,16 @@ pub(crate) async fn import(options: &Import) -> anyhow::Result<()> {
         options.data.join("referral.db").display()
     );
     Ok(())
+}
+
+/// Makes a database of what D1 wrote, by way of an export of our own, which is checked. Both stand beside it meanwhile.
+fn from_d1(from: &mut dyn Read, into: &Path) -> Result<Vec<Table>, DumpError> {
+    let (scratch, ours) = (beside(into, ".d1"), beside(into, ".sql"));
+    let mut text = String::new();
+    from.read_to_string(&mut text)?;
+    sqlite::from_d1(&text, &scratch)?;
+    let mut writer = BufWriter::new(File::create(&ours)?);
+    sqlite::export(&scratch, &mut writer)?;
+    writer.flush()?;
+    sqlite::import(&mut BufReader::new(File::open(&ours)?), into)
 }

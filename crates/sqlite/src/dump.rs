@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, Write};
 use std::path::Path;
 
+use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
@@ -305,6 +306,32 @@ fn write_rows(connection: &Connection, shape: &Shape, to: &mut dyn Write) -> Res
     })?;
     end(&mut statement, to)?;
     Ok(table)
+}
+
+/// Makes a database at `into`, which must not be there, of what `wrangler d1 export` wrote: the whole of a D1 database as SQL.
+/// It is only as good as that file: [`export`] and [`import`] of it check the rest.
+///
+/// # Errors
+/// See [`DumpError`].
+pub fn from_d1(from: &str, into: &Path) -> Result<(), DumpError> {
+    let connection = Connection::open(into)?;
+    // Nothing of the file reaches another database.
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.execute_batch(&format!("BEGIN; {from}; COMMIT;"))?;
+    let applied = "SELECT count(*) FROM d1_migrations";
+    let applied: u32 = connection.query_row(applied, [], |row| row.get(0)).map_err(|_| {
+        DumpError::Differs(
+            "the file is not of a D1 database of the API: it names no migrations that were applied".into(),
+        )
+    })?;
+    // D1's own tables.
+    for name in texts(&connection, "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE ?1", "_cf_%")? {
+        connection.execute_batch(&format!("DROP TABLE {}", quoted(&name)))?;
+    }
+    connection.execute_batch("DROP TABLE d1_migrations")?;
+    connection.pragma_update(None, "user_version", applied)?;
+    Ok(())
 }
 
 /// Makes a new database of text that [`export`] wrote, and looks whether every table holds what the text says. Where

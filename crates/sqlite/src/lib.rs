@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use glances::Glances;
 use threads::Threads;
 
-pub use dump::{DumpError, Table, digests, export, import};
+pub use dump::{DumpError, Table, digests, export, from_d1, import};
 
 /// Every migration, the oldest first. Forward only.
 const MIGRATIONS: &[(&str, &str)] = &[

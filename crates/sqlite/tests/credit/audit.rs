@@ -29,9 +29,7 @@ async fn whoever_may_write_to_the_database_is_found_out() {
         issue_key(&api.app, &Actor::Operator, wire::KeyKind::Server, "x").await.unwrap();
     }
     let kept = verify_audit(&api.app, None).await.unwrap();
-    let run = async |sql: &'static str| {
-        api.db.query(referral::sql!(sql)).await
-    };
+    let run = async |sql: &'static str| api.db.query(referral::sql!(sql)).await;
     for refused in ["UPDATE audit SET reason = 'x' WHERE n = 3", "DELETE FROM audit WHERE n = 5"] {
         run(refused).await.unwrap_err();
     }
