@@ -116,7 +116,7 @@ async function prepare(db) {
   }
   if (applied.size) return;
   const embedded = join(options.data, 'referral.db');
-  if (options.demo && !existsSync(embedded)) operator('staff', 'add', '--data', options.data, '--role', 'finance', 'finance@aikit.example');
+  if (options.demo) operator('staff', 'add', '--data', options.data, '--role', 'finance', 'finance@aikit.example');
   if (!existsSync(embedded)) return;
   const file = join(options.data, 'to-d1.sql');
   rmSync(file, { force: true });

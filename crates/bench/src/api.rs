@@ -27,10 +27,10 @@ const SECONDS: u64 = 5;
 /// Webhooks of one run.
 const EVENTS: usize = 30_000;
 /// Figures are times of so many requests.
-const REQUESTS: u32 = 10_000;
+pub(crate) const REQUESTS: u32 = 10_000;
 
 /// Ends with the bench.
-struct Running(Child);
+pub(crate) struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -54,7 +54,7 @@ pub(crate) fn api(folder: &Path, programs: &Path, runs: usize) -> anyhow::Result
 
     let mut clicks = Vec::new();
     for _ in 0..=runs {
-        clicks.push((follow(&script, floor)?, follow(&script, ours)?));
+        clicks.push((follow(&script, floor, CONNECTIONS)?, follow(&script, ours, CONNECTIONS)?));
     }
     drop(nginx);
     let answered: u64 = clicks.iter().map(|(_, ours)| ours.answered).sum();
@@ -101,7 +101,7 @@ fn counted(run: usize) -> [String; 3] {
 }
 
 /// The codes of agencies in a new database of the product, which has clients of theirs as well.
-fn agencies(path: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn agencies(path: &Path) -> anyhow::Result<Vec<String>> {
     drop(Sqlite::open(path, Profile::Native)?);
     let mut database = Connection::open(path)?;
     let transaction = database.transaction()?;
@@ -134,7 +134,7 @@ fn agencies(path: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// What each connection of `wrk` asks for.
-fn visitors(codes: &[String]) -> String {
+pub(crate) fn visitors(codes: &[String]) -> String {
     let mut text = String::from("local codes = {\n");
     for code in codes {
         let _ = writeln!(text, "  '{code}',");
@@ -143,11 +143,11 @@ fn visitors(codes: &[String]) -> String {
         request = function() return wrk.format('GET', '/r/' .. codes[math.random(#codes)]) end\n"
 }
 
-fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-fn serve(programs: &Path, data: &Path, port: u16) -> anyhow::Result<Running> {
+pub(crate) fn serve(programs: &Path, data: &Path, port: u16) -> anyhow::Result<Running> {
     let config = data.join("config.toml");
     // All requests come from one address.
     fs::write(&config, "[limits]\nrequests_per_second = 1000000\nburst = 1000000\nconnections_per_address = 1000\n")?;
@@ -186,15 +186,15 @@ fn redirect(data: &Path, port: u16) -> anyhow::Result<Running> {
     Ok(nginx)
 }
 
-struct Followed {
+pub(crate) struct Followed {
     answered: u64,
     /// Time of [`REQUESTS`].
-    each: Duration,
+    pub each: Duration,
 }
 
-fn follow(script: &Path, port: u16) -> anyhow::Result<Followed> {
+pub(crate) fn follow(script: &Path, port: u16, connections: usize) -> anyhow::Result<Followed> {
     let mut command = Command::new("wrk");
-    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{SECONDS}s"), "-s"]).arg(script);
+    command.args(["-t1", &format!("-c{connections}"), &format!("-d{SECONDS}s"), "-s"]).arg(script);
     let out = command.arg(format!("http://127.0.0.1:{port}")).output().context("wrk cannot be run")?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     ensure!(out.status.success() && !text.contains("Non-2xx"), "wrk says: {text}");

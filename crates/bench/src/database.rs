@@ -26,7 +26,7 @@ pub(crate) fn write(path: &Path, journal: &Path) -> anyhow::Result<()> {
     database.execute_batch(SEED_TABLES)?;
     let transaction = database.transaction()?;
     transaction.execute_batch(&format!(
-        "INSERT INTO person (id, email, role, added_ms) VALUES ('{FINANCE}', 'finance@aikit.example', 'finance', 0);"
+        "INSERT INTO person (id, email, role, added_ms) VALUES ('{FINANCE}', 'month@aikit.example', 'finance', 0);"
     ))?;
     // A first invoice may stand before the start of its subscription, in the same second.
     each(journal, |fact, _| keep_subject(&transaction, fact))?;

@@ -6,6 +6,7 @@
 mod api;
 mod database;
 mod drafting;
+mod edge;
 mod journal;
 mod measure;
 mod webhooks;
@@ -32,6 +33,9 @@ fn main() -> anyhow::Result<()> {
         ["api", folder, programs, runs] => {
             api::api(Path::new(folder), Path::new(programs), runs.parse().context("RUNS")?)
         }
+        ["edge", folder, programs, engine, runs] => {
+            edge::edge(Path::new(folder), Path::new(programs), Path::new(engine), runs.parse().context("RUNS")?)
+        }
         ["webhooks", port, run, n, connections] => webhooks::send(port.parse()?, run, n.parse()?, connections.parse()?),
         ["inserts", database, run, n, connections] => {
             api::inserts(Path::new(database), run, n.parse()?, connections.parse()?)
@@ -43,7 +47,7 @@ fn main() -> anyhow::Result<()> {
         ["month", database, facts] => month(Path::new(database), facts.parse().context("FACTS")?),
         ["seed", database, partners] => drafting::seed(database, partners.parse()?),
         _ => bail!(
-            "usage: aikit-bench engine FOLDER PROGRAMS PYTHON RUNS FACTS, or api FOLDER PROGRAMS RUNS; ./dev bench gives them"
+            "usage: aikit-bench engine FOLDER PROGRAMS PYTHON RUNS FACTS, api FOLDER PROGRAMS RUNS, or edge FOLDER PROGRAMS SCRIPT RUNS; ./dev bench gives them"
         ),
     }
 }

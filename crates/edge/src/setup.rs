@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use referral::App;
+use referral::ports::Host as _;
 use referral::settings::{self, File};
 use worker::Env;
 
@@ -40,6 +41,13 @@ pub(crate) async fn api(env: &Env) -> Result<Api, String> {
         None => {
             let api = made(env)?;
             API.set(Some(api.clone()));
+            // An isolate that was cut off while it read has left the rest.
+            let reader = api.app.clone();
+            api.host.later(Box::pin(async move {
+                if let Err(error) = referral::take_over_inbox(&reader).await {
+                    worker::console_error!("stored events wait: {}", error.message);
+                }
+            }));
             api
         }
     };

@@ -24,7 +24,7 @@ use crate::tokens::ms;
 use crate::{App, sql};
 
 pub use keep::{forget_replayable, reduce_old, stripe_facts};
-pub use process::{Intake, process_received, read_stored};
+pub use process::{Intake, process_received, read_stored, take_over_inbox};
 pub(crate) use process::{commit, known, read_now};
 pub(crate) use view::list;
 pub use view::{inbox_events, retry_events};

@@ -61,6 +61,7 @@ pub use follow::follow_journal;
 pub use health::health;
 pub use inbox::{
     Intake, forget_replayable, inbox_events, process_received, read_stored, reduce_old, retry_events, stripe_facts,
+    take_over_inbox,
 };
 pub use journal::{JournalPage, head as journal_head, journal_page, stored_journal};
 pub use lock::{begin_restored, lock_payouts, payout_lock};

@@ -30,6 +30,13 @@ pub(crate) struct Duties {
 pub(crate) fn start(app: &App, follow: Option<Arc<Follow>>) -> Duties {
     let mut duties = Duties { tasks: JoinSet::new(), stop: watch::Sender::new(false) };
     let clock = follow;
+    // One that was killed while it read has left the rest.
+    let reader = app.clone();
+    duties.tasks.spawn(async move {
+        if let Err(error) = referral::take_over_inbox(&reader).await {
+            tracing::error!(%error, "stored events wait to be processed again");
+        }
+    });
     duties.every("the month", OFTEN, app, &clock, |app| async move {
         referral::draft_due_months(&app, usize::MAX).await.map(drop)
     });

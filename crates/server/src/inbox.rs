@@ -92,7 +92,7 @@ async fn replay(data: &Path, config: Option<&Path>) -> anyhow::Result<()> {
     serve::copy_database(data, &copy.0).context("the database cannot be copied beside itself")?;
     let app = serve::configured_app(&copy.0, config)?;
     referral::forget_replayable(&app).await?;
-    let read = referral::process_received(&app).await?;
+    let read = referral::take_over_inbox(&app).await?;
     let after = referral::stripe_facts(&app).await?;
     drop(app);
     let differences = differences(&before, &after);

@@ -142,6 +142,15 @@ pub async fn process_received(app: &App) -> Result<usize, ApiError> {
     read(app, false).await
 }
 
+/// The same, also where somebody is taken to be reading: for one who begins, after another who may have been killed, and for
+/// one who has the database to himself.
+///
+/// # Errors
+/// As [`process_received`].
+pub async fn take_over_inbox(app: &App) -> Result<usize, ApiError> {
+    read(app, true).await
+}
+
 async fn read(app: &App, take_over: bool) -> Result<usize, ApiError> {
     #[derive(Deserialize)]
     struct Row {
