@@ -1,12 +1,15 @@
 //! The executor against a ledger and a Stripe that fail in every way that is known.
 
 #[cfg(test)]
+mod every_history;
+#[cfg(test)]
 mod world;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use payout::{Answer, State, Transfer};
 use proptest::prelude::*;
 use stripe::{Cancel, Executor, LedgerError, Outcome, Progress, Report, Stop};
@@ -15,7 +18,12 @@ use wire::{ClaimedItem, ErrorCode, Intent};
 use world::{Fault, World, WorldClock};
 
 fn executor(world: &World) -> Executor<World, World> {
-    Executor::new(world.clone(), world.clone(), "finance-1", Arc::new(WorldClock(world.clone())))
+    executor_ahead(world, TimeDelta::zero())
+}
+
+/// One on a computer whose clock is wrong.
+fn executor_ahead(world: &World, ahead: TimeDelta) -> Executor<World, World> {
+    Executor::new(world.clone(), world.clone(), "finance-1", Arc::new(WorldClock { world: world.clone(), ahead }))
 }
 
 async fn pass(world: &World) -> Report {
@@ -24,8 +32,13 @@ async fn pass(world: &World) -> Report {
 
 /// A pass that may end by a planned crash.
 async fn pass_or_crash(world: &World) {
+    pass_or_crash_ahead(world, TimeDelta::zero()).await;
+}
+
+async fn pass_or_crash_ahead(world: &World, ahead: TimeDelta) {
+    let (executor, grant, cancel) = (executor_ahead(world, ahead), world.grant(), Cancel::new());
     tokio::select! {
-        _ = pass(world) => {}
+        _ = executor.run(&grant, &cancel, |_| {}) => {}
         () = world.crashed.notified() => {}
     }
 }
@@ -371,17 +384,38 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         1 => Just(Fault::Answer(Answer::ServerError { status: 500 })),
         1 => wait.clone().prop_map(Fault::ServerErrorThenDone),
         1 => wait.prop_map(Fault::LostThenDone),
+        1 => prop_oneof![Just(20_u64), Just(31), Just(121), Just(90_000)].prop_map(Duration::from_secs).prop_map(Fault::Frozen),
     ]
 }
 
-/// Between two passes: how long nobody works, and what is planned for the next one.
-fn any_day() -> impl Strategy<Value = (u64, Vec<Fault>)> {
+/// A pass, and how long nobody works after it.
+#[derive(Clone, Debug)]
+struct Day {
+    faults: Vec<Fault>,
+    /// How much the clock of the computer that sends is ahead, in seconds.
+    ahead_s: i64,
+    /// A second computer works at the same time.
+    two: bool,
+    gap_s: u64,
+    /// Afterwards the database is restored to what it was at the begin of this day or of one before.
+    back: Option<prop::sample::Index>,
+}
+
+fn any_day() -> impl Strategy<Value = Day> {
     let gap_s = prop_oneof![Just(1_u64), Just(130), Just(3_600 * 5), Just(3_600 * 19 + 3_590), Just(3_600 * 25)];
-    (gap_s, prop::collection::vec(any_fault(), 0..40))
+    let ahead_s = prop_oneof![3 => Just(0_i64), 1 => -100_000_i64..100_000];
+    let back = prop_oneof![5 => Just(None), 1 => any::<prop::sample::Index>().prop_map(Some)];
+    (prop::collection::vec(any_fault(), 0..40), ahead_s, any::<bool>(), gap_s, back)
+        .prop_map(|(faults, ahead_s, two, gap_s, back)| Day { faults, ahead_s, two, gap_s, back })
+}
+
+/// Random histories: so many in each test run, a million in `./dev soak payouts`.
+fn histories() -> u32 {
+    std::env::var("HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: histories(), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever fails, whenever the process ends, and however long it is away: nobody is paid twice, nothing is recorded
     /// as paid that was not, and in the end every item is paid or with a person.
@@ -390,12 +424,27 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let world = World::new(4);
-            for (gap_s, faults) in days {
-                world.lock().faults = faults.into();
-                pass_or_crash(&world).await;
+            let mut backups = Vec::new();
+            for day in days {
+                backups.push(world.backup());
+                world.lock().faults = day.faults.into();
+                let ahead = TimeDelta::seconds(day.ahead_s);
+                if day.two {
+                    // The end of one may be taken for the end of the other, which then stands still until it is ended.
+                    let both = async { tokio::join!(pass_or_crash_ahead(&world, ahead), pass_or_crash(&world)) };
+                    let _ended = tokio::time::timeout(Duration::from_secs(100_000), both).await;
+                } else {
+                    pass_or_crash_ahead(&world, ahead).await;
+                }
                 prop_assert_eq!(world.broken(), None);
-                advance(Duration::from_secs(gap_s)).await;
+                advance(Duration::from_secs(day.gap_s)).await;
                 people_solve_problems(&world);
+                if let Some(back) = day.back {
+                    world.restore(backups[back.index(backups.len())].clone());
+                    // Payouts are locked until somebody has compared the database with Stripe.
+                    advance(Duration::from_secs(40_000)).await;
+                    world.catch_up(&mut world.lock());
+                }
             }
             world.lock().faults.clear();
             for _ in 0..3 {

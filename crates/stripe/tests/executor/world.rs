@@ -37,10 +37,25 @@ pub(crate) enum Fault {
     ServerErrorThenDone(Duration),
     /// The connection breaks, and Stripe carries it out so much later; until then the key is in use.
     LostThenDone(Duration),
-    /// A list without what is new.
+    /// A list without anything; once a database was restored, without what is new.
     Lagging,
     /// No byte leaves the computer.
     NotSent,
+    /// It is done, and the caller's process stands still for so long before it goes on.
+    Frozen(Duration),
+}
+
+/// How a ledger decides that is known to be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Design {
+    /// As it is.
+    Ours,
+    /// What was sent is not looked for, and sent anew unless an answer was recorded: "POST, then record".
+    PostThenRecord,
+    /// Whatever was not answered is sent again under one key, however old it is.
+    OneKeyForEver,
+    /// A 500 counts as a refusal: the next attempt has a key of its own.
+    NewKeyOnServerError,
 }
 
 /// A call that arrived at Stripe.
@@ -50,6 +65,14 @@ pub(crate) struct Call {
     pub(crate) create: bool,
 }
 
+/// What a restored database knows.
+#[derive(Clone)]
+pub(crate) struct Backup {
+    entries: BTreeMap<String, Entry>,
+    posted: Vec<String>,
+}
+
+#[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) record: Record,
     fence: i64,
@@ -65,6 +88,11 @@ pub(crate) struct Inner {
     scheduled: Vec<(DateTime<Utc>, String, TransferParams)>,
     /// For the next calls of a name: claim, observe, intent, settle, list, create.
     pub(crate) planned: HashMap<&'static str, VecDeque<Fault>>,
+    /// Says what goes wrong with every call, where it is there.
+    pub(crate) chooser: Option<Chooser>,
+    pub(crate) design: Design,
+    /// A list that lags leaves out what is younger than this; without it, everything.
+    lag: Option<TimeDelta>,
     /// For the next calls for which nothing is planned.
     pub(crate) faults: VecDeque<Fault>,
     pub(crate) calls: Vec<Call>,
@@ -84,6 +112,103 @@ pub(crate) struct Inner {
     pub(crate) tamper_claim: Option<fn(&mut Claimed)>,
     pub(crate) tamper_intent: Option<fn(&mut Intent)>,
     pub(crate) grants: Vec<Result<Vec<Grant>, LedgerError>>,
+}
+
+/// Goes through every way in which so many calls can fail: each history is a path of choices, and the next one differs from
+/// it in the last choice that has another option.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chooser {
+    path: Vec<(usize, usize)>,
+    at: usize,
+    /// Calls that fail in a history, at most.
+    most: usize,
+    failed: usize,
+}
+
+impl Chooser {
+    /// The first history, in which nothing fails, of those in which at most so many calls do.
+    pub(crate) fn first(most: usize) -> Chooser {
+        Chooser { most, ..Chooser::default() }
+    }
+
+    /// One of so many options.
+    pub(crate) fn choose(&mut self, options: usize) -> usize {
+        if self.at == self.path.len() {
+            self.path.push((0, options));
+        }
+        let (chosen, _) = self.path[self.at];
+        self.at += 1;
+        chosen
+    }
+
+    /// The next history, if there is one.
+    pub(crate) fn next(mut self) -> Option<Chooser> {
+        while self.path.last().is_some_and(|(chosen, options)| chosen + 1 == *options) {
+            self.path.pop();
+        }
+        self.path.last_mut()?.0 += 1;
+        Some(Chooser { at: 0, failed: 0, ..self })
+    }
+
+    fn fault(&mut self, call: &str) -> Fault {
+        if self.failed == self.most {
+            return Fault::None;
+        }
+        let options = faults_of(call);
+        let chosen = self.choose(options.len());
+        self.failed += usize::from(chosen > 0);
+        options[chosen].clone()
+    }
+
+    /// Whether anything has failed so far.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed > 0
+    }
+}
+
+/// Everything that can happen to a call; nothing first.
+fn faults_of(call: &str) -> Vec<Fault> {
+    let hour = Duration::from_secs(3_600);
+    let refused = |code: &str| Fault::Answer(Answer::Refused { code: code.into(), message: "No.".into() });
+    match call {
+        "list" => vec![
+            Fault::None,
+            Fault::Lagging,
+            Fault::CrashBefore,
+            Fault::NotSent,
+            Fault::Answer(Answer::Busy),
+            Fault::Answer(Answer::Unauthorized),
+        ],
+        "create" => vec![
+            Fault::None,
+            Fault::CrashBefore,
+            Fault::CrashAfter,
+            Fault::LostBefore,
+            Fault::LostAfter,
+            Fault::NotSent,
+            refused("account_invalid"),
+            refused("balance_insufficient"),
+            Fault::Answer(Answer::Busy),
+            Fault::Answer(Answer::Unauthorized),
+            Fault::Answer(Answer::KeyMisused),
+            Fault::Answer(Answer::ServerError { status: 500 }),
+            Fault::ServerErrorThenDone(hour / 60),
+            Fault::ServerErrorThenDone(hour),
+            Fault::ServerErrorThenDone(30 * hour),
+            Fault::LostThenDone(hour / 60),
+            Fault::LostThenDone(hour),
+        ],
+        "intent" => vec![
+            Fault::None,
+            Fault::LostBefore,
+            Fault::LostAfter,
+            Fault::CrashBefore,
+            Fault::CrashAfter,
+            Fault::Frozen(Duration::from_secs(31)),
+            Fault::Frozen(hour),
+        ],
+        _ => vec![Fault::None, Fault::LostBefore, Fault::LostAfter, Fault::CrashBefore, Fault::CrashAfter],
+    }
 }
 
 /// Clones are the same world.
@@ -124,6 +249,9 @@ impl World {
             keys: HashMap::new(),
             scheduled: Vec::new(),
             planned: HashMap::new(),
+            chooser: None,
+            design: Design::Ours,
+            lag: None,
             faults: VecDeque::new(),
             calls: Vec::new(),
             in_flight: 0,
@@ -198,12 +326,19 @@ impl World {
         match fault {
             Fault::LostAfter => Err(lost()),
             Fault::CrashAfter => self.crash().await,
+            Fault::Frozen(long) => {
+                sleep(long).await;
+                done
+            }
             _ => done,
         }
     }
 
     fn fault(&self, call: &'static str) -> Fault {
         let mut inner = self.lock();
+        if let Some(chooser) = &mut inner.chooser {
+            return chooser.fault(call);
+        }
         let planned = inner.planned.get_mut(call).and_then(VecDeque::pop_front);
         planned.or_else(|| inner.faults.pop_front()).unwrap_or(Fault::None)
     }
@@ -274,8 +409,24 @@ impl Inner {
     }
 
     /// One decision about a record, stored.
-    fn decide(&mut self, item: &str, event: Event) -> Result<(Decision, bool), LedgerError> {
+    fn decide(&mut self, item: &str, mut event: Event) -> Result<(Decision, bool), LedgerError> {
         let entry = self.entries.get_mut(item).ok_or_else(|| refused(ErrorCode::NotFound))?;
+        if let Event::Observed { transfers, .. } = &mut event {
+            let open = matches!(entry.record.state, State::Sending | State::Unknown);
+            let failed = entry.record.attempts.last().is_some_and(|a| a.outcome == Some(Outcome::ServerError));
+            let anew = match self.design {
+                Design::Ours => false,
+                Design::PostThenRecord => {
+                    transfers.clear();
+                    open
+                }
+                Design::OneKeyForEver => open,
+                Design::NewKeyOnServerError => open && failed,
+            };
+            if anew {
+                entry.record.state = State::Queued;
+            }
+        }
         let (record, effects, decision) = step(&entry.record, event).map_err(|_| refused(ErrorCode::Conflict))?;
         entry.record = record;
         entry.version += 1;
@@ -387,17 +538,21 @@ impl Transfers for World {
         let fault = self.fault("list");
         match fault {
             Fault::CrashBefore | Fault::CrashAfter => self.crash().await,
-            Fault::LostBefore | Fault::LostAfter | Fault::NotSent => {
+            Fault::LostBefore | Fault::LostAfter | Fault::NotSent | Fault::Frozen(_) => {
                 Err(StripeError::Lost { reason: "it was planned".into() })
             }
-            Fault::Lagging => Ok(Vec::new()),
             Fault::Answer(Answer::Busy) => Err(StripeError::Busy { status: 429 }),
             Fault::Answer(Answer::Unauthorized) => Err(StripeError::Unauthorized),
             Fault::Answer(_) => Err(StripeError::Server { status: 500 }),
-            Fault::None | Fault::ServerErrorThenDone(_) | Fault::LostThenDone(_) => {
+            Fault::None | Fault::Lagging | Fault::ServerErrorThenDone(_) | Fault::LostThenDone(_) => {
                 let mut inner = self.lock();
                 self.catch_up(&mut inner);
-                let group = inner.transfers.iter().filter(|(group, _)| group == transfer_group);
+                let until = match (fault, inner.lag) {
+                    (Fault::Lagging, None) => return Ok(Vec::new()),
+                    (Fault::Lagging, Some(lag)) => self.time() - lag,
+                    _ => self.time(),
+                };
+                let group = inner.transfers.iter().filter(|(group, t)| group == transfer_group && t.created <= until);
                 Ok(group.map(|(_, transfer)| transfer.clone()).collect())
             }
         }
@@ -431,9 +586,10 @@ impl World {
         let now = self.time();
         let mut inner = self.lock();
         self.catch_up(&mut inner);
+        let key = if inner.design == Design::OneKeyForEver { params.item.as_str() } else { key };
         let record = &inner.entries[&params.item].record;
         let recorded = record.attempts.iter().any(|a| record.key(a.n) == key);
-        inner.unrecorded += u32::from(!recorded);
+        inner.unrecorded += u32::from(!recorded && inner.design != Design::OneKeyForEver);
         inner.keys.retain(|_, (since, _)| now - *since < TimeDelta::hours(24));
         if let Some((_, kept)) = inner.keys.get(key) {
             return kept.clone();
@@ -455,6 +611,20 @@ impl World {
         };
         inner.keys.insert(key.into(), (now, answer.clone()));
         answer
+    }
+
+    /// The ledger as a backup keeps it.
+    pub(crate) fn backup(&self) -> Backup {
+        let inner = self.lock();
+        Backup { entries: inner.entries.clone(), posted: inner.posted.clone() }
+    }
+
+    /// The ledger is what it was; Stripe is what it is. What the ledger has forgotten can only be seen in Stripe's lists, so
+    /// from then on they are taken to tell what is older than six hours.
+    pub(crate) fn restore(&self, backup: Backup) {
+        let mut inner = self.lock();
+        (inner.entries, inner.posted) = (backup.entries, backup.posted);
+        inner.lag = Some(TimeDelta::hours(6));
     }
 
     /// Says what must hold at any time, in words when it does not.
@@ -480,11 +650,15 @@ impl World {
 }
 
 /// The world's time, and chance that is always the same.
-pub(crate) struct WorldClock(pub(crate) World);
+pub(crate) struct WorldClock {
+    pub(crate) world: World,
+    /// How much the clock of this computer is ahead.
+    pub(crate) ahead: TimeDelta,
+}
 
 impl Clock for WorldClock {
     fn now(&self) -> DateTime<Utc> {
-        self.0.time()
+        self.world.time() + self.ahead
     }
 
     fn random(&self) -> u64 {
