@@ -10,7 +10,7 @@ use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::BodyExt as _;
-use referral::db::{BoxFut, Stmt};
+use referral::db::{BoxFut, Db, Stmt};
 use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
 use referral::{App, sql};
 use serde_json::{Value, json};
@@ -116,6 +116,11 @@ impl World {
 
     /// A world whose configuration is changed first.
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> World {
+        World::over(database(), change)
+    }
+
+    /// One over a database of the test's.
+    pub(crate) fn over(db: Arc<dyn Db>, change: impl FnOnce(&mut Config)) -> World {
         let mut config = Config {
             public_url: Url::parse("http://localhost:8787/").unwrap(),
             site: Url::parse("https://aikit.example/").unwrap(),
@@ -141,7 +146,7 @@ impl World {
         change(&mut config);
         let still = Arc::new(Still { now: Mutex::new(at("2026-06-01T00:00:00Z")), drawn: Mutex::new(1) });
         let stripe = Arc::new(Stripe::default());
-        let app = App::new(database(), stripe.clone(), stripe.clone(), still.clone(), Arc::new(config));
+        let app = App::new(db, stripe.clone(), stripe.clone(), still.clone(), Arc::new(config));
         World { router: referral::router(app.clone()), app, stripe, still }
     }
 
