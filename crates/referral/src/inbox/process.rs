@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::decide::{Outcome, decide};
-use crate::db::{DbError, Rows, Stmt, guard};
+use crate::db::{DbError, Rows, Stmt};
 use crate::error::ApiError;
 use crate::tokens::ms;
 use crate::{App, sql};
@@ -119,7 +119,7 @@ impl Reader {
 
     /// Fails a batch of one who was taken over from.
     fn fence(&self) -> Stmt {
-        guard("EXISTS (SELECT 1 FROM inbox_reader WHERE n = ?1)", vec![self.n.into()])
+        sql!("INSERT INTO guard (holds) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM inbox_reader WHERE n = ?1)", self.n)
     }
 
     /// Ends reading. Answers whether something was stored after row `n` by somebody who has seen that it was read.
@@ -161,7 +161,9 @@ async fn read(app: &App, take_over: bool) -> Result<usize, ApiError> {
     }
     let (mut n, mut after, mut newest, mut failed) = (0, (0, 0), 0, None);
     let mut reader: Option<Reader> = None;
+    let mut renewed = app.host.now();
     loop {
+        let wished = app.intake.wished.load(Ordering::Acquire);
         let rows: Vec<Row> = app
             .db
             .query(sql!(
@@ -173,6 +175,10 @@ async fn read(app: &App, take_over: bool) -> Result<usize, ApiError> {
             .await?
             .all()?;
         let Some(last) = rows.last() else {
+            // More was stored since the look began: it is read in one go.
+            if !take_over && reader.is_some() && app.intake.wished.load(Ordering::Acquire) > wished {
+                continue;
+            }
             match &reader {
                 Some(reader) if reader.ends(app, newest).await? => after = (0, 0),
                 _ => break,
@@ -184,6 +190,7 @@ async fn read(app: &App, take_over: bool) -> Result<usize, ApiError> {
             continue;
         };
         let Some(me) = &reader else {
+            renewed = app.host.now();
             reader = Reader::begins(app, take_over).await?;
             if reader.is_none() {
                 break;
@@ -191,8 +198,11 @@ async fn read(app: &App, take_over: bool) -> Result<usize, ApiError> {
             // What another has read meanwhile is not read again.
             continue;
         };
-        if after.1 > 0 && !me.goes_on(app).await? {
-            break;
+        if app.host.now() - renewed > LEASE / 3 {
+            renewed = app.host.now();
+            if !me.goes_on(app).await? {
+                break;
+            }
         }
         after = (last.received_ms, last.n);
         newest = rows.iter().map(|row| row.n).fold(newest, i64::max);
