@@ -332,7 +332,7 @@ pub(crate) async fn write(
         let comparison = slice.comparison(app, head.as_of)?;
         let partners: Vec<&str> = slice.partners.iter().map(String::as_str).collect();
         for bunch in partners.chunks(slices::AT_ONCE) {
-            for diff in slice.differences(app, &comparison, bunch).await? {
+            for diff in slice.base.differences(app, &comparison, bunch).await? {
                 seen += usize::from(rows.post(app, head, version, items, diff).await?);
             }
         }

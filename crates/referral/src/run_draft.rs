@@ -250,7 +250,7 @@ async fn decide(app: &App, drafting: &Drafting, slice: &Slice) -> Result<Vec<Row
     }
     let due: Vec<&str> = items.keys().copied().collect();
     for bunch in due.chunks(slices::AT_ONCE) {
-        for diff in slice.differences(app, &comparison, bunch).await? {
+        for diff in slice.base.differences(app, &comparison, bunch).await? {
             if let Some(item) = items.get_mut(diff.partner.as_str()) {
                 item.lines = posting::entries(&diff).len();
             }

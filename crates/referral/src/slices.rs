@@ -1,10 +1,10 @@
 //! The program a slice of agencies at a time, so that what is computed of all of them fits the memory and the limits of any
-//! host. An agency's statement comes out of the facts that lead to it alone (docs/rules.md §3), so slices change no figure.
+//! host. An agency's statement comes out of the facts that lead to it alone, so slices change no figure.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use commission::{Comparison, StatementDiff};
+use commission::Comparison;
 use serde::Deserialize;
 
 use crate::error::ApiError;
@@ -24,7 +24,8 @@ pub(crate) struct Slice {
     /// Their codes, in order.
     pub partners: Vec<String>,
     recorded: Recorded,
-    base: Base,
+    /// What was posted of them.
+    pub base: Base,
 }
 
 /// The agencies that come after a code, with the facts recorded up to `cut` and what was posted before `as_of`. `None` after
@@ -70,15 +71,5 @@ impl Slice {
     /// Everything paid to each of them and not reversed, whenever it was paid.
     pub(crate) fn paid_ever(&self) -> BTreeMap<&str, i64> {
         journal::paid_ever(&self.recorded.facts)
-    }
-
-    /// What differs for some of them, at most [`AT_ONCE`], from what was posted of each.
-    pub(crate) async fn differences(
-        &self,
-        app: &App,
-        comparison: &Comparison<'_>,
-        partners: &[&str],
-    ) -> Result<Vec<StatementDiff>, ApiError> {
-        self.base.differences(app, comparison, partners).await
     }
 }

@@ -1,7 +1,7 @@
 //! A database as text: SQL that SQLite and D1 run, and a digest of each table, by which two databases are compared.
 //!
 //! ```sql
-//! -- AIKit Partners database, export 1, migrations 6
+//! -- AIKit Partners database, export 1, migrations 7
 //! INSERT INTO "partner" ("code", …) VALUES ('PARTNER_…', …), …;
 //! -- table partner 12 3b0c…     rows, and the SHA-256 of them as JSON arrays, a line each, in their order
 //! -- end
