@@ -5,8 +5,8 @@ const api = process.env.AIKIT_API ?? 'http://127.0.0.1:8787';
 
 export default defineConfig({
   plugins: [svelte()],
-  // Relative, so that the same files work below any path and in the desktop window.
-  base: './',
+  // From the root, so that the page of any address finds its files: a message leads to `/runs/2026-10.1`.
+  base: '/',
   build: {
     target: 'safari17.5',
     // A `data:` address would need a wider content security policy.

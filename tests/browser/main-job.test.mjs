@@ -220,6 +220,65 @@ async function amountsOf(region) {
   return (await cells.allTextContents()).map(cents);
 }
 
+step('finance changes its mind, and whoever looked at the seal before is told what is different', async () => {
+  const { summary, items } = await demo.get(run, finance);
+  const held = items[0];
+  await page.getByRole('button', { name: /^Approve/ }).click();
+  const approval = page.getByRole('dialog', { name: /^Approve/ });
+  await approval.getByLabel('Type the total').fill(dollars(summary.total_minor));
+
+  // In another window, which the address of a message opens.
+  const looking = page;
+  page = await context.newPage();
+  page.on('pageerror', (error) => broken.push(error.stack ?? String(error)));
+  await page.goto(new URL(`/runs/${summary.run}`, base).href);
+  await page.getByLabel('More that can be done with this run').click();
+  await page.getByRole('button', { name: /^Unseal/ }).click();
+  await giveReason('One partner is missing a form.', 'Unseal');
+  await page.getByRole('button', { name: `Hold ${held.name} out` }).click();
+  await giveReason('Its form is missing.', 'Hold it out');
+  const row = page.getByRole('region', { name: 'Partners that are not paid' }).getByRole('row').filter({ hasText: held.name });
+  await row.getByText(/: Its form is missing\./).waitFor();
+  await says(page.getByTestId('run-total'), dollars(summary.total_minor - held.amount_minor));
+  await page.getByRole('button', { name: 'Seal', exact: true }).click();
+  await page.getByRole('button', { name: /^Approve/ }).waitFor();
+  const sealed = (await demo.get(run, finance)).summary;
+
+  await looking.bringToFront();
+  await approval.getByRole('button', { name: 'Approve', exact: true }).click();
+  const changed = looking.getByRole('dialog', { name: 'Not done: this run has changed' });
+  await says(changed.getByRole('row').filter({ hasText: held.name }), dollars(held.amount_minor));
+  await says(changed.getByRole('row').filter({ hasText: held.name }), 'not paid');
+  await changed.getByRole('button', { name: 'Look at it again' }).click();
+  await says(looking.getByTestId('run-total'), dollars(sealed.total_minor));
+  assert.deepEqual((await demo.get(run, finance)).approvals, [], 'Nothing was approved.');
+
+  // It is paid after all.
+  await page.bringToFront();
+  await page.getByLabel('More that can be done with this run').click();
+  await page.getByRole('button', { name: /^Unseal/ }).click();
+  await giveReason('The form has come.', 'Unseal');
+  await page.getByRole('button', { name: `Pay ${held.name} after all` }).click();
+  await says(page.getByTestId('run-total'), dollars(summary.total_minor));
+  await page.getByRole('button', { name: 'Seal', exact: true }).click();
+  await page.getByRole('button', { name: /^Approve/ }).waitFor();
+  assert.equal((await demo.get(run, finance)).summary.run_hash, summary.run_hash, 'The same payments have the same seal.');
+  await page.close();
+  page = looking;
+  await page.bringToFront();
+  await page.reload();
+});
+
+/** Answers the question why. */
+async function giveReason(reason, button) {
+  const dialog = page.getByRole('dialog');
+  const deed = dialog.getByRole('button', { name: button, exact: true });
+  assert.ok(await deed.isDisabled(), 'Nothing is done without a reason.');
+  await dialog.getByLabel('Why').fill(reason);
+  await deed.click();
+  await dialog.waitFor({ state: 'detached' });
+}
+
 step('a wrong total is refused, the right one approves', async () => {
   const { summary } = await demo.get(run, finance);
   const wrong = { run_hash: summary.run_hash, version: summary.version, typed_total_minor: summary.total_minor + 1 };

@@ -113,7 +113,7 @@ impl Api {
         serde_json::from_value(answered.data).map_err(|_| {
             let message =
                 format!("{} answered a sign-in in a form that this app does not know. Update the app.", self.name());
-            Failure::Refused(ErrorBody { code: ErrorCode::Unavailable, message })
+            Failure::Refused(ErrorBody::new(ErrorCode::Unavailable, message))
         })
     }
 
@@ -143,7 +143,7 @@ fn read(status: StatusCode, as_of: Option<DateTime<Utc>>, body: &[u8]) -> Result
         300..=399 => Err(Failure::Away(not_ours("what answered there leads elsewhere"))),
         code => Err(Failure::Refused(said.unwrap_or_else(|| {
             let message = format!("AIKit Partners refused with status {code} and gave no reason. Try again later.");
-            ErrorBody { code: code_of(code), message }
+            ErrorBody::new(code_of(code), message)
         }))),
     }
 }

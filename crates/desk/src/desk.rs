@@ -71,7 +71,7 @@ impl Desk {
         }
         let Some(call) = Call::find(cmd) else {
             let message = format!("The page asked for `{cmd}`, which this app does not know. Update the app.");
-            return Err(ErrorBody { code: ErrorCode::NotFound, message });
+            return Err(ErrorBody::new(ErrorCode::NotFound, message));
         };
         natives::to_value(&self.call(call, &args).await?)
     }
@@ -157,7 +157,7 @@ impl Desk {
         let url = may_open(&self.sessions.api.config.api, given)?;
         (self.host.open)(&url).map_err(|why| {
             let message = format!("No browser could be opened ({why}). Copy the address and open it yourself: {url}");
-            ErrorBody { code: ErrorCode::Unavailable, message }
+            ErrorBody::new(ErrorCode::Unavailable, message)
         })
     }
 

@@ -10,7 +10,7 @@ use crate::config::is_loopback;
 pub(crate) fn may_open(api: &Url, given: &str) -> Result<Url, ErrorBody> {
     let refuse = |why: &str| {
         let message = format!("This address was not opened, because {why}: {}", shown(given));
-        Err(ErrorBody { code: ErrorCode::Forbidden, message })
+        Err(ErrorBody::new(ErrorCode::Forbidden, message))
     };
     if given.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
         return refuse("it holds characters that an address may not have");

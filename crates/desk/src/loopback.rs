@@ -60,12 +60,12 @@ impl Loopback {
         };
         let late = || unavailable("Nobody came back from the browser within ten minutes. Begin again.".into());
         let brought = tokio::time::timeout(WAIT, arrived).await.map_err(|_| late())?;
-        brought.map_err(|message| ErrorBody { code: ErrorCode::SignedOut, message })
+        brought.map_err(|message| ErrorBody::new(ErrorCode::SignedOut, message))
     }
 }
 
 fn unavailable(message: String) -> ErrorBody {
-    ErrorBody { code: ErrorCode::Unavailable, message }
+    ErrorBody::new(ErrorCode::Unavailable, message)
 }
 
 /// The first line of a request; `None` when there is none within the limit.

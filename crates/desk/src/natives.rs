@@ -110,7 +110,7 @@ fn from_value<T: DeserializeOwned>(cmd: &str, args: &Value) -> Result<T, ErrorBo
     // The parser's own message would quote what was typed.
     serde_json::from_value(args).map_err(|_| {
         let message = format!("The page asked for `{cmd}` with arguments that it does not take.");
-        ErrorBody { code: ErrorCode::Invalid, message }
+        ErrorBody::new(ErrorCode::Invalid, message)
     })
 }
 
@@ -118,7 +118,7 @@ fn from_value<T: DeserializeOwned>(cmd: &str, args: &Value) -> Result<T, ErrorBo
 pub(crate) fn to_value<T: Serialize>(answer: &T) -> Result<Value, ErrorBody> {
     serde_json::to_value(answer).map_err(|error| {
         let message = format!("The answer could not be passed on to the page: {error}.");
-        ErrorBody { code: ErrorCode::Unavailable, message }
+        ErrorBody::new(ErrorCode::Unavailable, message)
     })
 }
 

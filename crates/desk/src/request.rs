@@ -101,7 +101,7 @@ fn query(call: &Call, args: Map<String, Value>) -> Result<Vec<(String, String)>,
 }
 
 fn invalid(call: &Call, with: &str) -> ErrorBody {
-    ErrorBody { code: ErrorCode::Invalid, message: format!("The page asked for `{}` with {with}.", call.name) }
+    ErrorBody::new(ErrorCode::Invalid, format!("The page asked for `{}` with {with}.", call.name))
 }
 
 /// Arguments as text that is equal when they are: keys sorted, nulls left out, null for none.

@@ -111,8 +111,8 @@ impl Sessions {
         let code = tokio::select! {
             code = loopback.code() => code.map_err(Failure::Refused)?,
             _ = turn.changed() => {
-                let message = "The sign-in in the browser was given up.".into();
-                return Err(Failure::Refused(ErrorBody { code: ErrorCode::SignedOut, message }));
+                let message = "The sign-in in the browser was given up.";
+                return Err(Failure::Refused(ErrorBody::new(ErrorCode::SignedOut, message)));
             }
         };
         let _gate = self.gate.lock().await;
@@ -128,7 +128,7 @@ impl Sessions {
     fn strange(&self) -> ErrorBody {
         let message =
             format!("{} began a sign-in in a form that this app does not know. Update the app.", self.api.name());
-        ErrorBody { code: ErrorCode::Unavailable, message }
+        ErrorBody::new(ErrorCode::Unavailable, message)
     }
 
     /// Signs in as one of the demo's people.
@@ -249,7 +249,7 @@ impl Sessions {
         let Some(refresh) = session.refresh_token.map(SecretString::from) else {
             let message =
                 format!("{} gave a session without the token that renews it. Sign in again.", self.api.name());
-            return Err(Failure::Refused(ErrorBody { code: ErrorCode::Unavailable, message }));
+            return Err(Failure::Refused(ErrorBody::new(ErrorCode::Unavailable, message)));
         };
         let (account, access) = (session.account, SecretString::from(session.access_token));
         let kept = self.keychain.set(&self.name_of(&account), &refresh).await;
@@ -294,7 +294,7 @@ impl Sessions {
 
 /// For the person whose session is over.
 fn signed_out() -> ErrorBody {
-    ErrorBody { code: ErrorCode::SignedOut, message: "Your session has ended. Sign in again.".into() }
+    ErrorBody::new(ErrorCode::SignedOut, "Your session has ended. Sign in again.")
 }
 
 /// What a person is told who asked to read a page that has no saved copy.
@@ -304,7 +304,7 @@ pub(crate) fn cannot_read(api: &Api, away: &Away) -> ErrorBody {
         api.name(),
         away.what
     );
-    ErrorBody { code: ErrorCode::Offline, message }
+    ErrorBody::new(ErrorCode::Offline, message)
 }
 
 /// What a person is told whose act found the API out of reach. Acts are never queued.
@@ -325,5 +325,5 @@ pub(crate) fn cannot_act(api: &Api, away: Away) -> ErrorBody {
             away.what
         )
     };
-    ErrorBody { code: ErrorCode::Offline, message }
+    ErrorBody::new(ErrorCode::Offline, message)
 }

@@ -385,7 +385,7 @@ async fn a_wrong_code_is_the_apis_own_refusal() {
     let bench = Bench::new();
     let desk = bench.desk();
     let error = refusal(&desk, "sign_in", json!({ "email": "ann@agency.example", "code": "000000" })).await;
-    assert_eq!(error, ErrorBody { code: ErrorCode::SignedOut, message: "No.".into() });
+    assert_eq!(error, ErrorBody::new(ErrorCode::SignedOut, "No."));
     assert_eq!(bench.api.books().count("POST /v1/auth/refresh"), 0);
     assert_eq!(ask(&desk, "demo_people", json!({})).await["as_of"], json!(AS_OF.replace(".000", "")));
 }

@@ -7,7 +7,7 @@
 mod seal;
 mod step;
 
-pub use seal::{Seal, SealedItem, SealedNotPaid};
+pub use seal::{Changed, Seal, SealedItem, SealedNotPaid};
 pub use step::{
     Answer, Attempt, Decision, Effect, Event, Outcome, Record, Refusal, State, Transfer, TransferParams, step,
 };

@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -95,6 +97,31 @@ impl Seal {
     }
 }
 
+/// One partner of whom two seals say different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed<'a> {
+    /// Partner code.
+    pub partner: &'a str,
+    /// What the first seal pays it.
+    pub before: Option<&'a SealedItem>,
+    /// What the second does.
+    pub after: Option<&'a SealedItem>,
+}
+
+impl Seal {
+    /// The partners whose payment differs in `after`: its amount, its account or the statement that it pays. By code.
+    pub fn changes<'a>(&'a self, after: &'a Seal) -> Vec<Changed<'a>> {
+        let by_partner = |seal: &'a Seal| -> BTreeMap<&'a str, &'a SealedItem> {
+            seal.items.iter().map(|item| (item.partner.as_str(), item)).collect()
+        };
+        let (before, after) = (by_partner(self), by_partner(after));
+        let partners: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+        let of =
+            |partner| Changed { partner, before: before.get(partner).copied(), after: after.get(partner).copied() };
+        partners.into_iter().map(of).filter(|change| change.before != change.after).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +172,20 @@ mod tests {
             change(&mut other);
             assert_ne!(base.run_hash(), other.run_hash(), "change {n} went unnoticed");
         }
+    }
+
+    #[test]
+    fn two_seals_differ_by_partner() {
+        let (before, mut after) = (seal(), seal());
+        assert!(before.changes(&after).is_empty());
+        after.items.reverse();
+        assert!(before.changes(&after).is_empty(), "order says nothing");
+        after.items[0].amount_minor += 1;
+        after.items.pop();
+        after.items.push(SealedItem { partner: "D".into(), ..before.items[0].clone() });
+        let changes = before.changes(&after);
+        let told: Vec<_> = changes.iter().map(|c| (c.partner, c.before.is_some(), c.after.is_some())).collect();
+        assert_eq!(told, [("A", true, false), ("B", true, true), ("D", false, true)]);
     }
 
     #[test]

@@ -46,6 +46,14 @@ impl Actor {
             Actor::System => ("system", "system"),
         }
     }
+
+    /// The person's id, where it is one.
+    pub(crate) fn person(&self) -> Option<&str> {
+        match self {
+            Actor::Person(account) => Some(&account.user),
+            Actor::Key(_) | Actor::Operator | Actor::System => None,
+        }
+    }
 }
 
 impl From<Account> for Actor {

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::SecondsFormat;
 use serde::de::DeserializeOwned;
-use wire::{AS_OF_HEADER, ErrorBody, ErrorCode};
+use wire::{AS_OF_HEADER, ErrorBody, ErrorCode, SealDiff};
 
 use crate::App;
 use crate::db::DbError;
@@ -25,6 +25,8 @@ pub struct ApiError {
     pub message: String,
     /// When it may work again, in seconds: `Retry-After`.
     pub retry_after_s: Option<u32>,
+    /// What is different from what the caller looked at.
+    pub diff: Option<Box<SealDiff>>,
 }
 
 fn status(code: ErrorCode) -> StatusCode {
@@ -42,7 +44,7 @@ fn status(code: ErrorCode) -> StatusCode {
 macro_rules! constructors {
     ($($name:ident => $code:ident),*) => { $(
         pub(crate) fn $name(message: impl Into<String>) -> ApiError {
-            ApiError { code: ErrorCode::$code, message: message.into(), retry_after_s: None }
+            ApiError { code: ErrorCode::$code, message: message.into(), retry_after_s: None, diff: None }
         }
     )* };
 }
@@ -54,11 +56,11 @@ constructors!(
 pub(crate) fn step_up() -> ApiError {
     let message =
         "This needs a sign-in that is at most five minutes old. Confirm that it is you, then repeat it.".into();
-    ApiError { code: ErrorCode::StepUp, message, retry_after_s: None }
+    ApiError { code: ErrorCode::StepUp, message, retry_after_s: None, diff: None }
 }
 
 pub(crate) fn too_many(message: impl Into<String>, retry_after_s: u32) -> ApiError {
-    ApiError { code: ErrorCode::TooMany, message: message.into(), retry_after_s: Some(retry_after_s) }
+    ApiError { code: ErrorCode::TooMany, message: message.into(), retry_after_s: Some(retry_after_s), diff: None }
 }
 
 impl From<DbError> for ApiError {
@@ -75,9 +77,8 @@ impl From<DbError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response =
-            (status(self.code), Json(ErrorBody { code: self.code, message: short(&self.message, 1_000) }))
-                .into_response();
+        let body = ErrorBody { diff: self.diff, ..ErrorBody::new(self.code, short(&self.message, 1_000)) };
+        let mut response = (status(self.code), Json(body)).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
@@ -111,7 +112,7 @@ impl FromRequest<App> for Raw {
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let refused = |rejection: BytesRejection| {
             let message = format!("The body cannot be read: {}.", rejection.body_text().trim_end_matches('.'));
-            (rejection.status(), Json(ErrorBody { code: ErrorCode::Invalid, message })).into_response()
+            (rejection.status(), Json(ErrorBody::new(ErrorCode::Invalid, message))).into_response()
         };
         Bytes::from_request(request, app).await.map(Raw).map_err(refused)
     }
@@ -169,7 +170,7 @@ pub(crate) async fn no_such_route() -> ApiError {
 }
 
 pub(crate) async fn wrong_method() -> Response {
-    let body = ErrorBody { code: ErrorCode::NotFound, message: "There is nothing to do so at this address.".into() };
+    let body = ErrorBody::new(ErrorCode::NotFound, "There is nothing to do so at this address.");
     (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 

@@ -78,7 +78,11 @@ pub async fn lock_payouts(app: &App, by: &Actor, reason: &str) -> Result<(), Api
         guard("NOT EXISTS (SELECT 1 FROM payout_lock WHERE lifted_ms IS NULL)", Vec::new()),
         sql!("INSERT INTO payout_lock (id, reason, locked_ms) VALUES (?1, ?2, ?3)", &id, &reason, now),
         // Finance looks again before it sends.
-        sql!("UPDATE send_grant SET expires_ms = ?1 WHERE expires_ms > ?1", now),
+        sql!(
+            "UPDATE send_grant SET expires_ms = ?1, ended = ?2 WHERE expires_ms > ?1",
+            now,
+            format!("Payouts were locked: {reason}"),
+        ),
     ];
     let entry = Entry::new(by, "payouts.locked", format!("payout_lock:{id}")).reason(&reason);
     match audit::write(app, decision, &[entry]).await {

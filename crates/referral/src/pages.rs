@@ -58,6 +58,7 @@ pub(crate) async fn overview(State(app): State<App>, partner: Partner) -> Result
         minimum_minor: app.config.terms.in_force(on).minimum_payout_minor,
         has_account: agency.account.is_some(),
         transfers_active: agency.transfers == "active",
+        held_out: false,
     };
     // A payment that is on its way is not due again.
     let due_minor = if standing.open_item { 0 } else { standing.balance_minor() };

@@ -136,6 +136,7 @@ async fn standing(app: &App, code: &str) -> Result<PartnerStanding, ApiError> {
         minimum_minor: app.config.terms.in_force(now).minimum_payout_minor,
         has_account: row.has_account != 0,
         transfers_active: row.transfers == "active",
+        held_out: false,
     };
     let balance_minor = standing.balance_minor();
     let why_not = match standing.verdict() {

@@ -16,7 +16,7 @@ use crate::describe::{Describe, Described};
 use crate::ports::Config;
 use crate::{
     App, audit, auth, click, error, health, inbox, join, links, lock, members, notices, origin, outbox, pages,
-    partners, reviews, run_draft, run_send, runs, signup, slug,
+    partners, reviews, run_draft, run_seal, run_send, run_turn, runs, signup, slug,
 };
 
 /// Largest request body, in bytes; webhooks have the same limit.
@@ -221,9 +221,15 @@ fn routes(config: &Config) -> Routes {
         .post("/v1/runs", run_draft::draft, "Draft the run of a month, or compute its draft again.")
         .get("/v1/runs/{run}", runs::one, "One run.")
         .get("/v1/runs/{run}/items/{item}", runs::statement, "One agency's statement within a run.")
-        .post("/v1/runs/{run}/seal", runs::seal, "Freeze a draft.")
-        .post("/v1/runs/{run}/approve", runs::approve, "Approve a seal.")
-        .post("/v1/runs/{run}/send", runs::send, "Let an executor send an approved run.")
+        .post("/v1/runs/{run}/seal", run_seal::seal, "Freeze a draft.")
+        .post("/v1/runs/{run}/approve", run_seal::approve, "Approve a seal.")
+        .post("/v1/runs/{run}/send", run_turn::send, "Let an executor send an approved run.")
+        .post("/v1/runs/{run}/holds", run_turn::hold, "Hold a partner out of a draft.")
+        .post("/v1/runs/{run}/holds/{partner}/release", run_turn::release, "Pay a partner that was held out.")
+        .post("/v1/runs/{run}/pause", run_turn::pause, "Stop sending; the rest can be sent later.")
+        .post("/v1/runs/{run}/unseal", run_turn::unseal, "Make a sealed run a draft again.")
+        .post("/v1/runs/{run}/discard", run_turn::discard, "Give a run up; its month can be drafted again.")
+        .post("/v1/runs/{run}/close", run_turn::close, "End a run without paying what is still queued.")
         .get("/v1/audit", audit::list, "The audit chain, the newest first.")
         .get("/v1/executor/grants", run_send::grants, "Runs that may be sent now.")
         .post("/v1/runs/{run}/claims", run_send::claim, "Claim items of a run.")

@@ -1,7 +1,8 @@
 //! Who is paid by a run, how much, and why somebody is not. Pure.
 
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
-use commission::{Line, LineStatus, Reason, Totals, format_minor};
+use commission::{Line, LineKind, LineStatus, Reason, Totals, format_minor};
+use serde::Serialize;
 use wire::NotPaidReason;
 
 /// What a run knows about one partner.
@@ -24,6 +25,8 @@ pub(crate) struct Standing<'a> {
     pub has_account: bool,
     /// Stripe's transfers capability is active.
     pub transfers_active: bool,
+    /// Finance holds it out of the run.
+    pub held_out: bool,
 }
 
 /// What a run does about one partner.
@@ -75,6 +78,8 @@ impl Standing<'_> {
             Why::NoAccount
         } else if !self.transfers_active {
             Why::TransfersInactive
+        } else if self.held_out {
+            Why::HeldOut
         } else {
             return Verdict::Pay(balance);
         };
@@ -111,6 +116,7 @@ pub(crate) fn in_words(reason: NotPaidReason, balance_minor: i64, name: Option<&
         NotPaidReason::TransfersInactive => {
             format!("{amount} waits: Stripe still needs something before {whose} account can receive transfers.")
         }
+        NotPaidReason::HeldOut => format!("{amount} is held out of this run by finance."),
     }
 }
 
@@ -136,9 +142,86 @@ pub(crate) fn carried_minor(amount_minor: i64, lines: &[Line]) -> i64 {
     lines.iter().fold(amount_minor, |left, l| left.saturating_sub(l.amount_minor))
 }
 
+/// What the amount of a payment is made of, by cause, in minor units. Adds up to the amount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Parts {
+    /// Commission that vested since the posting before.
+    pub commission: i64,
+    /// Bonuses.
+    pub bonus: i64,
+    /// Amounts added by hand.
+    pub adjustment: i64,
+    /// Whatever was taken back: at most zero.
+    pub reversed: i64,
+    /// Carried into it: vested before and not paid, or a debt.
+    pub carried: i64,
+}
+
+impl Parts {
+    /// The parts of an amount, of which these lines are posted.
+    pub(crate) fn of(amount_minor: i64, lines: &[Line]) -> Parts {
+        let mut parts = Parts { carried: carried_minor(amount_minor, lines), ..Parts::default() };
+        for line in lines {
+            let part = match line.kind {
+                _ if line.amount_minor < 0 => &mut parts.reversed,
+                LineKind::FirstYear | LineKind::Recurring => &mut parts.commission,
+                LineKind::VolumeBonus | LineKind::HighValueBonus => &mut parts.bonus,
+                LineKind::Adjustment => &mut parts.adjustment,
+                // A reversal that is less than it was.
+                LineKind::Reversal => &mut parts.reversed,
+            };
+            *part = part.saturating_add(line.amount_minor);
+        }
+        parts
+    }
+}
+
+/// The month whose run is the first in which what waits now covers a debt, above zero; `None` where it does not.
+pub(crate) fn recovered_in(debt_minor: i64, lines: &[Line]) -> Option<String> {
+    let pending = lines.iter().filter(|l| l.status == LineStatus::Pending);
+    let mut vests: Vec<(String, i64)> = pending.filter_map(|l| Some((month(l.vests_at?), l.amount_minor))).collect();
+    vests.sort();
+    let mut left = debt_minor;
+    vests.chunk_by(|a, b| a.0 == b.0).find_map(|of_month| {
+        left = of_month.iter().fold(left, |left, (_, amount_minor)| left.saturating_sub(*amount_minor));
+        let (period, _) = of_month.first()?;
+        (left <= 0).then(|| period.clone())
+    })
+}
+
+/// When a debt is recovered, in words.
+pub(crate) fn recovery(recovered_in: Option<&str>) -> String {
+    let month = recovered_in.and_then(|period| as_of(period)?.checked_sub_months(Months::new(1)));
+    match month {
+        Some(month) => format!("What waits now covers it in {}.", month.format("%B %Y")),
+        None => "What waits now does not cover it.".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn line() -> Line {
+        Line {
+            id: "l".into(),
+            kind: LineKind::FirstYear,
+            referral: None,
+            invoice: None,
+            amount_minor: 1,
+            basis_minor: 1,
+            rate: None,
+            rule: "first_year".into(),
+            terms: "2026-01".into(),
+            tenure_month: None,
+            reason: None,
+            status: LineStatus::Vested,
+            earned_at: DateTime::UNIX_EPOCH,
+            vests_at: None,
+            why: String::new(),
+            parts: None,
+        }
+    }
 
     #[test]
     fn the_first_unmet_condition_is_named() {
@@ -152,6 +235,7 @@ mod tests {
             minimum_minor: 0,
             has_account: true,
             transfers_active: true,
+            held_out: false,
         };
         assert_eq!(good().verdict(), Verdict::Pay(6_000));
         let table = [
@@ -169,7 +253,11 @@ mod tests {
                 Standing { has_account: false, transfers_active: false, ..good() },
                 Verdict::Not(NotPaidReason::NoAccount),
             ),
-            (Standing { transfers_active: false, ..good() }, Verdict::Not(NotPaidReason::TransfersInactive)),
+            (
+                Standing { transfers_active: false, held_out: true, ..good() },
+                Verdict::Not(NotPaidReason::TransfersInactive),
+            ),
+            (Standing { held_out: true, ..good() }, Verdict::Not(NotPaidReason::HeldOut)),
         ];
         for (standing, verdict) in table {
             assert_eq!(standing.verdict(), verdict);
@@ -177,6 +265,51 @@ mod tests {
         let waits = Totals { pending: 500, ..Totals::default() };
         let pending = Standing { totals: waits, paid_ever_minor: 0, ..good() };
         assert_eq!(pending.verdict(), Verdict::Not(NotPaidReason::Pending));
+    }
+
+    #[test]
+    fn a_debt_is_recovered_in_the_first_month_whose_vesting_covers_it() {
+        let line = |amount_minor, vests_at: Option<&str>, status| Line {
+            amount_minor,
+            vests_at: vests_at.map(|t| DateTime::parse_from_rfc3339(t).unwrap().to_utc()),
+            status,
+            ..line()
+        };
+        let lines = [
+            line(700, Some("2026-12-05T00:00:00Z"), LineStatus::Pending),
+            line(500, Some("2026-11-30T23:59:59Z"), LineStatus::Pending),
+            line(-200, Some("2026-12-31T00:00:00Z"), LineStatus::Pending),
+            // Nobody knows when, or whether, a held line vests.
+            line(9_000, None, LineStatus::Held),
+            line(9_000, Some("2026-11-01T00:00:00Z"), LineStatus::Vested),
+        ];
+        for (debt, month) in [
+            (1, Some("2026-11")),
+            (500, Some("2026-11")),
+            (501, Some("2026-12")),
+            (1_000, Some("2026-12")),
+            (1_001, None),
+        ] {
+            assert_eq!(recovered_in(debt, &lines).as_deref(), month, "{debt}");
+        }
+        assert_eq!(recovery(Some("2026-11")), "What waits now covers it in November 2026.");
+        assert_eq!(recovery(None), "What waits now does not cover it.");
+    }
+
+    #[test]
+    fn the_parts_of_an_amount_add_up_to_it() {
+        let of = |kind, amount_minor| Line { kind, amount_minor, ..line() };
+        let lines = [
+            of(LineKind::FirstYear, 1_000),
+            of(LineKind::Recurring, -10),
+            of(LineKind::VolumeBonus, 250),
+            of(LineKind::Reversal, -300),
+            of(LineKind::Reversal, 5),
+            of(LineKind::Adjustment, 40),
+        ];
+        let parts = Parts::of(1_200, &lines);
+        assert_eq!(parts, Parts { commission: 1_000, bonus: 250, adjustment: 40, reversed: -305, carried: 215 });
+        assert_eq!(parts.commission + parts.bonus + parts.adjustment + parts.reversed + parts.carried, 1_200);
     }
 
     #[test]

@@ -9,13 +9,13 @@ use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use wire::{DraftRun, ErrorCode, Run, RunState};
+use wire::{DraftRun, ErrorCode, NotPaidReason, Run, RunState};
 
 use crate::audit::{self, Actor, Entry};
 use crate::auth::Finance;
 use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, changed, conflict, invalid, unavailable};
-use crate::run_decide::{Standing, Verdict, as_of};
+use crate::run_decide::{Parts, Standing, Verdict, as_of, recovered_in};
 use crate::slices::{self, Slice};
 use crate::tokens::{self, ms};
 use crate::{App, inbox, journal, posting, runs, sql};
@@ -30,6 +30,7 @@ struct Agency {
     transfers: String,
     accepted: i64,
     open: i64,
+    held_out: i64,
 }
 
 /// What is decided of one agency, as it is kept until all are.
@@ -44,16 +45,46 @@ struct Row {
 #[serde(untagged)]
 enum Decided {
     Item(Item),
-    NotPaid { balance_minor: i64, waiting_minor: i64, reason: wire::NotPaidReason },
+    NotPaid {
+        balance_minor: i64,
+        waiting_minor: i64,
+        reason: NotPaidReason,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recovered_in: Option<String>,
+        /// What it would be paid, were it not held out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        item: Option<Item>,
+    },
 }
 
+/// Columns of `run_item`.
 #[derive(Serialize)]
 struct Item {
     amount_minor: i64,
+    waiting_minor: i64,
     destination: String,
     digest: String,
     tier: &'static str,
     lines: usize,
+    parts: Parts,
+    #[serde(skip)]
+    held_out: bool,
+}
+
+impl From<Item> for Decided {
+    fn from(item: Item) -> Self {
+        if item.held_out {
+            Decided::NotPaid {
+                balance_minor: item.amount_minor,
+                waiting_minor: item.waiting_minor,
+                reason: NotPaidReason::HeldOut,
+                recovered_in: None,
+                item: Some(item),
+            }
+        } else {
+            Decided::Item(item)
+        }
+    }
 }
 
 pub(crate) async fn draft(
@@ -124,13 +155,20 @@ pub(crate) async fn begin(app: &App, period: &str, unasked: bool) -> Result<Draf
             runs::state_name(run.state)
         )));
     }
+    if let Some(run) = mine.filter(|_| unasked) {
+        // Somebody has drafted it, and may be looking at it.
+        return Err(conflict(format!("The run of {period} is {} already.", runs::state_name(run.state))));
+    }
     if let Some(later) = existing.iter().find(|r| r.as_of > as_of && r.posted.is_some()) {
         return Err(conflict(format!(
             "{} is closed already, so {period} cannot be any more: what is due from it is in the next run.",
             later.period
         )));
     }
-    let run = mine.map_or_else(|| format!("{period}.1"), |r| r.run.clone());
+    let run = match mine {
+        Some(run) => run.run.clone(),
+        None => next_id(app, period).await?,
+    };
     let version = mine.map_or(1, |r| r.version + 1);
     if unasked {
         let left = sql!(
@@ -165,6 +203,17 @@ pub(crate) async fn begin(app: &App, period: &str, unasked: bool) -> Result<Draf
         ])
         .await?;
     Ok(drafting)
+}
+
+/// The id of the next run of a month: numbers of those that were given up are not used again.
+async fn next_id(app: &App, period: &str) -> Result<String, ApiError> {
+    #[derive(Deserialize)]
+    struct Given {
+        up: u32,
+    }
+    let given = sql!("SELECT count(*) AS up FROM run_discarded WHERE period = ?1", period);
+    let given: Option<Given> = app.db.query(given).await?.first()?;
+    Ok(format!("{period}.{}", given.map_or(0, |given| given.up) + 1))
 }
 
 /// Computes the next slice of a draft and keeps it. Answers whether there was one.
@@ -208,7 +257,8 @@ async fn decide(app: &App, drafting: &Drafting, slice: &Slice) -> Result<Vec<Row
         };
         let statement = program.summary(position).map_err(|error| journal::not_computed(&error))?;
         let paid_ever_minor = paid.get(partner.as_str()).copied().unwrap_or(0);
-        let lines = match statement.totals.vested == paid_ever_minor {
+        // Where something is due, its lines say nothing more.
+        let lines = match statement.totals.vested <= paid_ever_minor {
             true => program.statement(position).map_err(|error| journal::not_computed(&error))?.lines,
             false => Vec::new(),
         };
@@ -222,23 +272,25 @@ async fn decide(app: &App, drafting: &Drafting, slice: &Slice) -> Result<Vec<Row
             minimum_minor,
             has_account: agency.account.is_some(),
             transfers_active: agency.transfers == "active",
+            held_out: agency.held_out > 0,
         };
+        let (balance_minor, waiting_minor) = (standing.balance_minor(), standing.waiting_minor());
         match standing.verdict() {
             Verdict::Nothing => {}
-            Verdict::Not(reason) => rows.push(Row {
-                partner: partner.clone(),
-                paid: 0,
-                body: Decided::NotPaid {
-                    balance_minor: standing.balance_minor(),
-                    waiting_minor: standing.waiting_minor(),
-                    reason,
-                },
-            }),
-            Verdict::Pay(amount_minor) => {
+            Verdict::Not(reason) if reason != NotPaidReason::HeldOut => {
+                let is_debt = reason == NotPaidReason::Debt;
+                let recovered_in = is_debt.then(|| recovered_in(balance_minor.saturating_neg(), &lines)).flatten();
+                let body = Decided::NotPaid { balance_minor, waiting_minor, reason, recovered_in, item: None };
+                rows.push(Row { partner: partner.clone(), paid: 0, body });
+            }
+            Verdict::Pay(_) | Verdict::Not(_) => {
                 items.insert(
                     partner.as_str(),
                     Item {
-                        amount_minor,
+                        amount_minor: balance_minor,
+                        waiting_minor,
+                        held_out: standing.held_out,
+                        parts: Parts::default(),
                         destination: agency.account.clone().unwrap_or_default(),
                         tier: if statement.tier == commission::Tier::Platinum { "platinum" } else { "standard" },
                         lines: 0,
@@ -252,14 +304,16 @@ async fn decide(app: &App, drafting: &Drafting, slice: &Slice) -> Result<Vec<Row
     for bunch in due.chunks(slices::AT_ONCE) {
         for diff in slice.base.differences(app, &comparison, bunch).await? {
             if let Some(item) = items.get_mut(diff.partner.as_str()) {
-                item.lines = posting::entries(&diff).len();
+                let lines = posting::entries(&diff);
+                item.parts = Parts::of(item.amount_minor, &lines);
+                item.lines = lines.len();
             }
         }
     }
     rows.extend(items.into_iter().map(|(partner, item)| Row {
         partner: partner.to_owned(),
-        paid: 1,
-        body: Decided::Item(item),
+        paid: u8::from(!item.held_out),
+        body: item.into(),
     }));
     Ok(rows)
 }
@@ -296,9 +350,10 @@ pub(crate) async fn finish(
         sql!("DELETE FROM run_not_paid WHERE run = ?1", run),
         sql!("DELETE FROM posting WHERE run = ?1", run),
         sql!(
-            "INSERT INTO run (id, period, as_of, cut, state, version, total_minor, drafted_ms) VALUES (?1, ?2, ?3, ?4, 'draft', ?5, ?6, ?7)
+            "INSERT INTO run (id, period, as_of, cut, state, version, total_minor, drafted_ms, drafted_by)
+             VALUES (?1, ?2, ?3, ?4, 'draft', ?5, ?6, ?7, ?8)
              ON CONFLICT (id) DO UPDATE SET state = 'draft', posted = NULL, as_of = excluded.as_of, cut = excluded.cut, version = excluded.version,
-                total_minor = excluded.total_minor, drafted_ms = excluded.drafted_ms",
+                total_minor = excluded.total_minor, drafted_ms = excluded.drafted_ms, drafted_by = excluded.drafted_by",
             run,
             period,
             as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true),
@@ -306,19 +361,20 @@ pub(crate) async fn finish(
             *version,
             figures.total_minor,
             ms(app.host.now()),
+            by.person(),
         ),
         sql!(
-            "INSERT INTO run_item (id, run, partner, amount_minor, currency, destination, digest, tier, lines)
-             SELECT ?2 || ':' || partner, ?2, partner, body->>'amount_minor', ?3, body->>'destination', body->>'digest', body->>'tier',
-                    body->>'lines' FROM drafting_row WHERE drafting = ?1 AND paid = 1",
+            "INSERT INTO run_item (id, run, partner, currency, amount_minor, waiting_minor, destination, digest, tier, lines, parts)
+             SELECT ?2 || ':' || partner, ?2, partner, ?3, body->>'amount_minor', body->>'waiting_minor', body->>'destination',
+                    body->>'digest', body->>'tier', body->>'lines', body->'parts' FROM drafting_row WHERE drafting = ?1 AND paid = 1",
             id,
             run,
             &app.config.currency,
         ),
         sql!(
-            "INSERT INTO run_not_paid (run, partner, balance_minor, waiting_minor, reason)
-             SELECT ?2, partner, body->>'balance_minor', body->>'waiting_minor', body->>'reason' FROM drafting_row
-             WHERE drafting = ?1 AND paid = 0",
+            "INSERT INTO run_not_paid (run, partner, balance_minor, waiting_minor, reason, recovered_in, item)
+             SELECT ?2, partner, body->>'balance_minor', body->>'waiting_minor', body->>'reason', body->>'recovered_in', body->'item'
+             FROM drafting_row WHERE drafting = ?1 AND paid = 0",
             id,
             run,
         ),
@@ -351,6 +407,7 @@ async fn agencies(app: &App, run: &str, partners: &[String]) -> Result<Vec<Agenc
         .query(sql!(
             "SELECT p.code, p.account, p.transfers,
                 EXISTS (SELECT 1 FROM terms_acceptance t WHERE t.partner = p.code AND t.version = ?1) AS accepted,
+                EXISTS (SELECT 1 FROM run_hold h WHERE h.partner = p.code AND h.run = ?2) AS held_out,
                 EXISTS (SELECT 1 FROM run_item i WHERE i.partner = p.code AND i.run <> ?2 AND i.sealed = 1
                         AND i.state NOT IN ('paid', 'void')) AS open
              FROM partner p WHERE p.code IN (SELECT value FROM json_each(?3))",

@@ -13,7 +13,7 @@ use crate::auth::ExecutorKey;
 use crate::db::{Stmt, Val, guard};
 use crate::error::{ApiError, Body, Segment, changed, conflict, forbidden, not_found, unavailable};
 use crate::tokens::{at, ms};
-use crate::{App, journal, lock, sql};
+use crate::{App, journal, lock, run_turn, sql};
 
 #[derive(Deserialize)]
 struct GrantRow {
@@ -332,14 +332,14 @@ pub(crate) async fn settle(
     if after != loaded.record {
         store(&app, &loaded, &after, &effects, true, None).await?;
     }
-    let stop = effects.iter().any(|e| matches!(e, Effect::StopRun { .. }));
-    if stop {
+    let stop = effects.iter().find_map(|effect| match effect {
+        Effect::StopRun { reason } => Some(reason),
+        Effect::PostPaid { .. } => None,
+    });
+    if let Some(reason) = stop {
         // No further item can succeed: finance sends again once the cause is solved.
         tracing::warn!(item, problem = after.problem, "the run is stopped");
-        let now = ms(app.host.now());
-        app.db
-            .query(sql!("UPDATE send_grant SET expires_ms = ?2 WHERE run = ?1 AND expires_ms > ?2", &loaded.run, now))
-            .await?;
+        app.db.query(run_turn::end_grants(&app, &loaded.run, reason)).await?;
     }
-    Ok(Json(Settled { state: after.state, stop }))
+    Ok(Json(Settled { state: after.state, stop: stop.is_some() }))
 }

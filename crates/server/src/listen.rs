@@ -229,7 +229,7 @@ async fn limit_rate(State(rates): State<Arc<Rates>>, request: Request, next: Nex
     let who = caller.filter(|ip| !exempt && !ip.is_loopback()).map(network);
     if let Some(wait_s) = who.and_then(|who| rates.ask(who).err()) {
         let message = format!("Too many requests from your network. Wait {wait_s} s, then go on more slowly.");
-        let body = axum::Json(ErrorBody { code: ErrorCode::TooMany, message });
+        let body = axum::Json(ErrorBody::new(ErrorCode::TooMany, message));
         return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, HeaderValue::from(wait_s))], body)
             .into_response();
     }

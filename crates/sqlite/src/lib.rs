@@ -31,6 +31,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0005_people", include_str!("../../../migrations/referral/0005_people.sql")),
     ("0006_operations", include_str!("../../../migrations/referral/0006_operations.sql")),
     ("0007_shared", include_str!("../../../migrations/referral/0007_shared.sql")),
+    ("0008_turns", include_str!("../../../migrations/referral/0008_turns.sql")),
 ];
 
 /// Connections that read, beside the one that writes: a long look at all agencies must not hold up a click.

@@ -116,6 +116,18 @@ calls! {
     approve_run: Post "/v1/runs/{run}/approve" (ApproveRun) -> Run;
     /// Let an executor send an approved run.
     send_run: Post "/v1/runs/{run}/send" (SendRun) -> Run;
+    /// Hold a partner out of a draft.
+    hold_partner: Post "/v1/runs/{run}/holds" (HoldPartner) -> Run;
+    /// Pay a partner that was held out.
+    release_partner: Post "/v1/runs/{run}/holds/{partner}/release" (ReleasePartner) -> Run;
+    /// Stop sending; the rest can be sent later.
+    pause_run: Post "/v1/runs/{run}/pause" (Nothing) -> Run;
+    /// Make a sealed run a draft again.
+    unseal_run: Post "/v1/runs/{run}/unseal" (TurnBack) -> Run;
+    /// Give a run up; its month can be drafted again.
+    discard_run: Post "/v1/runs/{run}/discard" (TurnBack) -> Vec<RunSummary>;
+    /// End a run without paying what is still queued.
+    close_run: Post "/v1/runs/{run}/close" (CloseRun) -> Run;
 }
 
 /// Declarations by name, each once.

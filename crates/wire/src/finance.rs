@@ -72,6 +72,45 @@ pub struct Run {
     pub progress: RunProgress,
     /// The send grant, while one is good.
     pub grant: Option<GrantState>,
+    /// What leads from the run before to this one; adds up to the difference of their totals. Empty for the first.
+    pub difference: Vec<RunDifference>,
+    /// A transfer was recorded as about to be sent: from then on a run can only go on or be closed.
+    pub begun: bool,
+    /// Why nobody may send it now, where somebody or something ended the grant.
+    pub halted: Option<String>,
+    /// Who closed it with payouts unsent, and why.
+    pub closed: Option<String>,
+}
+
+/// One reason why a run comes to another total than the run before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct RunDifference {
+    /// The reason.
+    pub cause: DifferenceCause,
+    /// By how much, in minor units; never zero.
+    pub amount_minor: i64,
+    /// Partners whose payout differs for it.
+    pub partners: u32,
+}
+
+/// Why a run comes to another total than the run before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceCause {
+    /// Partners that the run before did not pay.
+    NewlyPaid,
+    /// Partners that the run before paid and this one does not.
+    NoLongerPaid,
+    /// More, or less, commission vested, of partners that both pay; so for the next three.
+    Commission,
+    /// Bonuses.
+    Bonus,
+    /// Amounts added or taken by hand.
+    Adjustment,
+    /// Taken back after refunds, lost disputes and decisions.
+    Reversed,
+    /// Carried from months before: what was not paid then, or a debt.
+    Carried,
 }
 
 /// One partner's payment within a run.
@@ -118,6 +157,8 @@ pub struct NotPaid {
     pub reason: NotPaidReason,
     /// The same in words, with what to do.
     pub text: String,
+    /// Of a debt: the month whose payout is the first that what waits now covers; `null` if it does not.
+    pub recovered_in: Option<String>,
 }
 
 /// Conditions of a payment, in the order in which they are checked.
@@ -144,6 +185,8 @@ pub enum NotPaidReason {
     NoAccount,
     /// Stripe does not let the account receive transfers.
     TransfersInactive,
+    /// Finance holds it out of this run.
+    HeldOut,
 }
 
 /// One approval of a seal.
@@ -211,4 +254,72 @@ pub struct ApproveRun {
 pub struct SendRun {
     /// The seal that is sent.
     pub run_hash: String,
+}
+
+/// `POST /v1/runs/{run}/holds`: holds a partner out of a draft. It stays out while the draft is computed again.
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
+pub struct HoldPartner {
+    /// Version that was looked at.
+    pub version: u32,
+    /// Partner code; one that the draft pays.
+    pub partner: String,
+    /// Why, in 1 to 500 characters.
+    pub reason: String,
+}
+
+/// `POST /v1/runs/{run}/holds/{partner}/release`: pays it after all.
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
+pub struct ReleasePartner {
+    /// Version that was looked at.
+    pub version: u32,
+}
+
+/// `POST /v1/runs/{run}/unseal` and `…/discard`: before the first transfer was recorded as about to be sent.
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
+pub struct TurnBack {
+    /// Version that was looked at.
+    pub version: u32,
+    /// Why, in 1 to 500 characters.
+    pub reason: String,
+}
+
+/// `POST /v1/runs/{run}/close`: needs a fresh sign-in; what is still queued is not paid by this run.
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
+pub struct CloseRun {
+    /// The seal that is closed.
+    pub run_hash: String,
+    /// Why, in 1 to 500 characters.
+    pub reason: String,
+}
+
+/// How the seal that somebody looked at differs from what the run is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct SealDiff {
+    /// Hash of the seal that was looked at.
+    pub from: String,
+    /// Hash of the one that there is now; `null` while there is none.
+    pub to: Option<String>,
+    /// What the two come to, in minor units.
+    pub total_before_minor: i64,
+    /// The one that there is now.
+    pub total_after_minor: i64,
+    /// Partners that differ, by name; the first hundred.
+    pub changes: Vec<SealChange>,
+    /// How many more there are.
+    pub more: u32,
+}
+
+/// One partner of whom two seals say different things.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct SealChange {
+    /// Partner code.
+    pub partner: String,
+    /// Agency name.
+    pub name: String,
+    /// What the first seal pays it; `null` where it does not.
+    pub before_minor: Option<i64>,
+    /// What it is paid now; `null` where it is not.
+    pub after_minor: Option<i64>,
+    /// It is paid to another Stripe account.
+    pub other_account: bool,
 }

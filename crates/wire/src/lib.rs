@@ -41,6 +41,17 @@ pub struct ErrorBody {
     pub code: ErrorCode,
     /// What happened, to what, and what to do, for the person who reads it.
     pub message: String,
+    /// For an approval of a seal that is no more: what is different now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub diff: Option<Box<SealDiff>>,
+}
+
+impl ErrorBody {
+    /// A refusal in words.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        ErrorBody { code, message: message.into(), diff: None }
+    }
 }
 
 /// Why a call was refused. A variant exists only where someone branches on it.

@@ -5,7 +5,7 @@ import { axisLabel, columns, scaleOf } from './bars';
 import { clientWord, filterClients, tenureText } from './clients';
 import { KEYS, readKey } from './keys';
 import { pathProblem, previewLink, utmOf } from './links';
-import { movesOnItsOwn, nextDeed, notPaidSummary, shortHash, stepIndex } from './runs';
+import { movesOnItsOwn, nextDeed, notPaidSummary, shortHash, stepIndex, turns, waterfall } from './runs';
 import { plural } from './words';
 
 const now = new Date('2026-11-22T10:00:00Z');
@@ -51,10 +51,44 @@ describe('a run', () => {
     },
     previous_total_minor: null, items: [], not_paid: [], approvals: [], approvals_needed: 1,
     progress: { queued: 1, sending: 0, unknown: 0, review: 0, paid: 0, void: 0 }, grant: null,
+    difference: [], begun: false, halted: null, closed: null,
     ...more,
   });
   const who = (role: Account['role']): Account => ({ user: 'u', email: 'me@x.example', role, partner: null, auth_at: '' });
   const STATES: RunState[] = ['draft', 'sealing', 'sealed', 'approved', 'sending', 'done'];
+
+  it('can be turned back until it has begun, and closed from then on', () => {
+    const grant = { expires_at: '', executor_seen_at: null };
+    const begun = { queued: 1, sending: 1, unknown: 0, review: 0, paid: 0, void: 0 };
+    expect(STATES.map((state) => turns(run(state), who('finance')))).toEqual([
+      ['discard'], ['discard'], ['unseal', 'discard'], ['unseal', 'discard'], ['unseal', 'discard'], [],
+    ]);
+    expect(turns(run('sending', { grant }), who('finance'))).toEqual(['pause', 'unseal', 'discard']);
+    expect(turns(run('sending', { grant, begun: true, progress: begun }), who('finance'))).toEqual(['pause', 'close']);
+    expect(turns(run('sending', { begun: true, progress: { ...begun, queued: 0 } }), who('finance'))).toEqual([]);
+    for (const role of ['staff', 'admin', 'auditor'] as const) expect(STATES.flatMap((state) => turns(run(state), who(role)))).toEqual([]);
+  });
+
+  it('shows the way from one total to the next without a gap', () => {
+    const minor = fc.integer({ min: -1e9, max: 1e9 });
+    fc.assert(
+      fc.property(fc.nat(1e9), fc.array(minor, { maxLength: 7 }), (before, steps) => {
+        const bars = waterfall(before, steps);
+        expect(bars).toHaveLength(steps.length + 2);
+        for (const { left, width } of bars) {
+          expect(left).toBeGreaterThanOrEqual(0);
+          expect(left + width).toBeLessThanOrEqual(1 + 1e-9);
+        }
+        steps.forEach((step, index) => {
+          // A bar begins where the one before ended.
+          const [of, next] = [bars[index], bars[index + 1]];
+          const from = index === 0 || (steps[index - 1] ?? 0) > 0 ? (of?.left ?? 0) + (of?.width ?? 0) : (of?.left ?? 0);
+          const start = step > 0 ? (next?.left ?? 0) : (next?.left ?? 0) + (next?.width ?? 0);
+          expect(start).toBeCloseTo(from, 9);
+        });
+      }),
+    );
+  });
 
   it('offers finance one deed at each state, in order', () => {
     expect(STATES.map((state) => nextDeed(run(state), who('finance')).deed)).toEqual(['seal', 'reseal', 'approve', 'send', 'resend', 'none']);
@@ -85,7 +119,7 @@ describe('a run', () => {
   });
 
   it('says shortly who is not paid and how its seal begins', () => {
-    const one = (reason: 'debt' | 'no_account') => ({ partner: '', name: '', balance_minor: 0, waiting_minor: 0, reason, text: '' });
+    const one = (reason: 'debt' | 'no_account') => ({ partner: '', name: '', balance_minor: 0, waiting_minor: 0, reason, text: '', recovered_in: null });
     expect(notPaidSummary([one('debt'), one('no_account'), one('no_account')])).toBe('2 no account, 1 in debt');
     expect(shortHash('9f2c41ab77e0ffff')).toBe('9f2c·41ab·77e0');
   });

@@ -46,6 +46,28 @@ export function nextDeed({ summary, approvals, approvals_needed, progress, grant
   }
 }
 
+/** What finance can do with a run beside going on with it. */
+export type Turn = 'pause' | 'unseal' | 'discard' | 'close';
+
+export function turns({ summary: { state }, begun, grant, progress }: Run, account: Account): Turn[] {
+  if (account.role !== 'finance' || state === 'done') return [];
+  if (state === 'draft' || state === 'sealing') return ['discard'];
+  const now: Turn[] = state === 'sending' && grant !== null ? ['pause'] : [];
+  if (!begun) return [...now, 'unseal', 'discard'];
+  return progress.queued > 0 ? [...now, 'close'] : now;
+}
+
+/** Where the bars of a waterfall stand, in parts of its width. It leads from `before` by `steps` to what they add up to. */
+export function waterfall(before: number, steps: number[]): { left: number; width: number }[] {
+  let sum = before;
+  const ends = steps.map((step) => ({ from: sum, to: (sum += step) }));
+  const all = [{ from: 0, to: before }, ...ends, { from: 0, to: sum }];
+  const points = all.flatMap(({ from, to }) => [from, to]);
+  const [low, high] = [Math.min(...points), Math.max(...points)];
+  const share = (minor: number) => (high === low ? 0 : (minor - low) / (high - low));
+  return all.map(({ from, to }) => ({ left: share(Math.min(from, to)), width: share(Math.max(from, to)) - share(Math.min(from, to)) }));
+}
+
 /** Items that are neither paid nor closed. */
 export function left({ queued, sending, unknown, review }: RunProgress): number {
   return queued + sending + unknown + review;

@@ -1,4 +1,4 @@
-import type { ClientStatus, Flag, LineKind, LineStatus, NotPaidReason, PayoutState, Role, RunState, Tier } from './backend';
+import type { ClientStatus, DifferenceCause, Flag, LineKind, LineStatus, NotPaidReason, PayoutState, Role, RunState, Tier } from './backend';
 
 /** How loudly a tag speaks. Its text always says the same thing. */
 export type Tone = 'good' | 'wait' | 'held' | 'bad' | 'plain';
@@ -73,6 +73,18 @@ export const NOT_PAID: Record<NotPaidReason, Word> = {
   terms_not_accepted: { text: 'Terms', tone: 'wait' },
   no_account: { text: 'No account', tone: 'wait' },
   transfers_inactive: { text: 'Account not ready', tone: 'wait' },
+  held_out: { text: 'Held out', tone: 'held' },
+};
+
+/** Why a run comes to another total than the one before. */
+export const CAUSES: Record<DifferenceCause, string> = {
+  newly_paid: 'Newly paid',
+  no_longer_paid: 'Not paid this time',
+  commission: 'Commission',
+  bonus: 'Bonuses',
+  adjustment: 'By hand',
+  reversed: 'Taken back',
+  carried: 'Carried over',
 };
 
 /** `1 line`, `2 lines`. */

@@ -216,6 +216,15 @@ impl Town {
             "/v1/runs/{run}/seal" => json!({"version": self.draft["version"]}),
             "/v1/runs/{run}/approve" => json!({"run_hash": "00", "version": 1, "typed_total_minor": 20_000}),
             "/v1/runs/{run}/send" => json!({"run_hash": "00"}),
+            "/v1/runs/{run}/holds" => {
+                json!({"version": self.draft["version"], "partner": self.ids["partner"][0], "reason": "It must be so."})
+            }
+            "/v1/runs/{run}/holds/{partner}/release" => json!({"version": self.draft["version"]}),
+            "/v1/runs/{run}/unseal" | "/v1/runs/{run}/discard" => {
+                json!({"version": self.draft["version"], "reason": "It must be so."})
+            }
+            "/v1/runs/{run}/pause" => Value::Null,
+            "/v1/runs/{run}/close" => json!({"run_hash": "00", "reason": "It must be so."}),
             "/v1/runs/{run}/claims" => json!({"grant": self.grant, "executor": "e1", "limit": 1}),
             "/v1/items/{item}/observations" => json!({"grant": self.grant, "fence": 1, "transfers": []}),
             "/v1/items/{item}/intents" => json!({"grant": self.grant, "fence": 1, "version": 1, "attempt": 1}),
@@ -253,7 +262,9 @@ impl Town {
 fn whose<'a>(template: &str, name: &'a str) -> &'a str {
     match name {
         "person" if template.starts_with("/v1/people/") => "colleague",
-        "run" if template.ends_with("/seal") => "draft",
+        "run" if ["/seal", "/holds", "/release", "/unseal", "/discard"].iter().any(|end| template.ends_with(end)) => {
+            "draft"
+        }
         name => name,
     }
 }

@@ -449,7 +449,7 @@ impl Inner {
 }
 
 pub(crate) fn refused(code: ErrorCode) -> LedgerError {
-    LedgerError::Refused(ErrorBody { code, message: format!("{code:?}") })
+    LedgerError::Refused(ErrorBody::new(code, format!("{code:?}")))
 }
 
 impl Ledger for World {

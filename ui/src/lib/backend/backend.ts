@@ -1,4 +1,4 @@
-import type { Account, Calls, ErrorCode } from './bindings';
+import type { Account, Calls, ErrorCode, SealDiff } from './bindings';
 
 export type CallName = keyof Calls;
 export type Args<N extends CallName> = Calls[N]['args'];
@@ -42,11 +42,14 @@ export interface Backend {
 /** A refused or failed call. The message is written for the person who reads it. */
 export class CallError extends Error {
   readonly code: ErrorCode;
+  /** What is different from the seal that the call was meant for. */
+  readonly diff: SealDiff | null;
 
-  constructor(code: ErrorCode, message: string) {
+  constructor(code: ErrorCode, message: string, diff: SealDiff | null = null) {
     super(message);
     this.name = 'CallError';
     this.code = code;
+    this.diff = diff;
   }
 }
 
@@ -69,7 +72,8 @@ export function toCallError(value: unknown): CallError {
   if (typeof value === 'object' && value !== null && 'code' in value && 'message' in value) {
     const { code, message } = value;
     if (typeof code === 'string' && code in CODES && typeof message === 'string') {
-      return new CallError(code as ErrorCode, message);
+      const diff = 'diff' in value && typeof value.diff === 'object' ? (value.diff as SealDiff | null) : null;
+      return new CallError(code as ErrorCode, message, diff);
     }
   }
   return new CallError('unavailable', 'The answer could not be read. Try again in a moment.');

@@ -182,6 +182,19 @@ touches: Array<Touch>, };
 export type ClientStatus = "signed_up" | "trial" | "active" | "canceled";
 
 /**
+ * `POST /v1/runs/{run}/close`: needs a fresh sign-in; what is still queued is not paid by this run.
+ */
+export type CloseRun = { 
+/**
+ * The seal that is closed.
+ */
+run_hash: string, 
+/**
+ * Why, in 1 to 500 characters.
+ */
+reason: string, };
+
+/**
  * The code is on its way, if the address is known.
  */
 export type CodeRequested = { 
@@ -254,6 +267,11 @@ role: Role,
 about: string, };
 
 /**
+ * Why a run comes to another total than the run before.
+ */
+export type DifferenceCause = "newly_paid" | "no_longer_paid" | "commission" | "bonus" | "adjustment" | "reversed" | "carried";
+
+/**
  * `POST /v1/runs`: draft the run of a month.
  */
 export type DraftRun = { 
@@ -273,7 +291,11 @@ code: ErrorCode,
 /**
  * What happened, to what, and what to do, for the person who reads it.
  */
-message: string, };
+message: string, 
+/**
+ * For an approval of a seal that is no more: what is different now.
+ */
+diff?: SealDiff, };
 
 /**
  * Why a call was refused. A variant exists only where someone branches on it.
@@ -343,6 +365,23 @@ expires_at: string,
  * When an executor last claimed under it; `null` while it waits for one.
  */
 executor_seen_at: string | null, };
+
+/**
+ * `POST /v1/runs/{run}/holds`: holds a partner out of a draft. It stays out while the draft is computed again.
+ */
+export type HoldPartner = { 
+/**
+ * Version that was looked at.
+ */
+version: number, 
+/**
+ * Partner code; one that the draft pays.
+ */
+partner: string, 
+/**
+ * Why, in 1 to 500 characters.
+ */
+reason: string, };
 
 /**
  * `POST /v1/partners`: an agency joins.
@@ -600,12 +639,16 @@ reason: NotPaidReason,
 /**
  * The same in words, with what to do.
  */
-text: string, };
+text: string, 
+/**
+ * Of a debt: the month whose payout is the first that what waits now covers; `null` if it does not.
+ */
+recovered_in: string | null, };
 
 /**
  * Conditions of a payment, in the order in which they are checked.
  */
-export type NotPaidReason = "suspended" | "debt" | "under_review" | "held" | "pending" | "below_minimum" | "open_item" | "terms_not_accepted" | "no_account" | "transfers_inactive";
+export type NotPaidReason = "suspended" | "debt" | "under_review" | "held" | "pending" | "below_minimum" | "open_item" | "terms_not_accepted" | "no_account" | "transfers_inactive" | "held_out";
 
 /**
  * A call without arguments beside those of its path.
@@ -829,6 +872,15 @@ export type RefreshSession = {
 refresh_token: string | null, };
 
 /**
+ * `POST /v1/runs/{run}/holds/{partner}/release`: pays it after all.
+ */
+export type ReleasePartner = { 
+/**
+ * Version that was looked at.
+ */
+version: number, };
+
+/**
  * `POST /v1/auth/codes`: send a sign-in code. The answer is the same for unknown addresses.
  */
 export type RequestCode = { 
@@ -877,7 +929,40 @@ progress: RunProgress,
 /**
  * The send grant, while one is good.
  */
-grant: GrantState | null, };
+grant: GrantState | null, 
+/**
+ * What leads from the run before to this one; adds up to the difference of their totals. Empty for the first.
+ */
+difference: Array<RunDifference>, 
+/**
+ * A transfer was recorded as about to be sent: from then on a run can only go on or be closed.
+ */
+begun: boolean, 
+/**
+ * Why nobody may send it now, where somebody or something ended the grant.
+ */
+halted: string | null, 
+/**
+ * Who closed it with payouts unsent, and why.
+ */
+closed: string | null, };
+
+/**
+ * One reason why a run comes to another total than the run before.
+ */
+export type RunDifference = { 
+/**
+ * The reason.
+ */
+cause: DifferenceCause, 
+/**
+ * By how much, in minor units; never zero.
+ */
+amount_minor: number, 
+/**
+ * Partners whose payout differs for it.
+ */
+partners: number, };
 
 /**
  * One partner's payment within a run.
@@ -1018,6 +1103,60 @@ drafted_at: string,
  * When its last item was settled.
  */
 done_at: string | null, };
+
+/**
+ * One partner of whom two seals say different things.
+ */
+export type SealChange = { 
+/**
+ * Partner code.
+ */
+partner: string, 
+/**
+ * Agency name.
+ */
+name: string, 
+/**
+ * What the first seal pays it; `null` where it does not.
+ */
+before_minor: number | null, 
+/**
+ * What it is paid now; `null` where it is not.
+ */
+after_minor: number | null, 
+/**
+ * It is paid to another Stripe account.
+ */
+other_account: boolean, };
+
+/**
+ * How the seal that somebody looked at differs from what the run is now.
+ */
+export type SealDiff = { 
+/**
+ * Hash of the seal that was looked at.
+ */
+from: string, 
+/**
+ * Hash of the one that there is now; `null` while there is none.
+ */
+to: string | null, 
+/**
+ * What the two come to, in minor units.
+ */
+total_before_minor: number, 
+/**
+ * The one that there is now.
+ */
+total_after_minor: number, 
+/**
+ * Partners that differ, by name; the first hundred.
+ */
+changes: Array<SealChange>, 
+/**
+ * How many more there are.
+ */
+more: number, };
 
 /**
  * `POST /v1/runs/{run}/seal`: freeze what was seen.
@@ -1188,6 +1327,19 @@ at: string,
 what: string, };
 
 /**
+ * `POST /v1/runs/{run}/unseal` and `…/discard`: before the first transfer was recorded as about to be sent.
+ */
+export type TurnBack = { 
+/**
+ * Version that was looked at.
+ */
+version: number, 
+/**
+ * Why, in 1 to 500 characters.
+ */
+reason: string, };
+
+/**
  * `POST /v1/links/{link}`: rename or archive a link. What is absent stays.
  */
 export type UpdateLink = { 
@@ -1305,6 +1457,18 @@ export type Calls = {
   approve_run: { args: { run: string } & ApproveRun; answer: Run };
   /** Let an executor send an approved run. */
   send_run: { args: { run: string } & SendRun; answer: Run };
+  /** Hold a partner out of a draft. */
+  hold_partner: { args: { run: string } & HoldPartner; answer: Run };
+  /** Pay a partner that was held out. */
+  release_partner: { args: { run: string, partner: string } & ReleasePartner; answer: Run };
+  /** Stop sending; the rest can be sent later. */
+  pause_run: { args: { run: string }; answer: Run };
+  /** Make a sealed run a draft again. */
+  unseal_run: { args: { run: string } & TurnBack; answer: Run };
+  /** Give a run up; its month can be drafted again. */
+  discard_run: { args: { run: string } & TurnBack; answer: Array<RunSummary> };
+  /** End a run without paying what is still queued. */
+  close_run: { args: { run: string } & CloseRun; answer: Run };
 };
 
 /** How each call travels. */
@@ -1333,4 +1497,10 @@ export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; pat
   seal_run: { method: 'POST', path: '/v1/runs/{run}/seal' },
   approve_run: { method: 'POST', path: '/v1/runs/{run}/approve' },
   send_run: { method: 'POST', path: '/v1/runs/{run}/send' },
+  hold_partner: { method: 'POST', path: '/v1/runs/{run}/holds' },
+  release_partner: { method: 'POST', path: '/v1/runs/{run}/holds/{partner}/release' },
+  pause_run: { method: 'POST', path: '/v1/runs/{run}/pause' },
+  unseal_run: { method: 'POST', path: '/v1/runs/{run}/unseal' },
+  discard_run: { method: 'POST', path: '/v1/runs/{run}/discard' },
+  close_run: { method: 'POST', path: '/v1/runs/{run}/close' },
 };
