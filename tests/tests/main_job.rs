@@ -15,7 +15,7 @@ use product_tests::{Api, Browser, Config, Refusal, World};
 use serde_json::{Value, json};
 use wire::{
     Client, ClientDetail, CreateLink, DemoPerson, DraftRun, ErrorCode, JoinPartner, Joined, Link, Overview, Payout,
-    PayoutDetail, PayoutState, Role, Run, RunState, Session, SignUp, Utm,
+    PayoutDetail, PayoutState, Reconcile, Reconciliation, Role, Run, RunState, Session, SignUp, Utm,
 };
 
 const PERSON: Visitor = Visitor::Person("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0");
@@ -237,6 +237,10 @@ async fn one_commission_travels_end_to_end() -> Result<()> {
     let (code, text) =
         refusal(api.call::<Run>(Some(&finance), "draft_run", &DraftRun { period: "2026-04".into() }).await);
     ensure!(code == ErrorCode::Conflict && text.contains("done"), "{text}");
+    // The records, Stripe's transfers and its balance agree to the cent.
+    let it: Reconciliation = api.call(Some(&finance), "reconcile", &Reconcile { days: 400 }).await?;
+    ensure!((it.found, it.transfers, it.settled) == (0, 2, 0), "{it:?}");
+    ensure!([it.recorded_minor, it.transferred_minor, it.booked_minor] == [40_000; 3], "{it:?}");
     Ok(())
 }
 

@@ -4,9 +4,11 @@
 //! was learned, and says what the record becomes. The API stores what it says under a guard; the executor does what it
 //! is told. Nothing else may decide about a payment.
 
+mod reconcile;
 mod seal;
 mod step;
 
+pub use reconcile::{Booked, Comparison, Finding, Mismatch, Recorded, reconcile};
 pub use seal::{Changed, Seal, SealedItem, SealedNotPaid};
 pub use step::{
     Answer, Attempt, Decision, Effect, Event, Outcome, Record, Refusal, State, Transfer, TransferParams, step,

@@ -33,6 +33,7 @@ mod pages;
 mod partners;
 mod posting;
 mod promotion;
+mod reconcile;
 mod requirements;
 mod reviews;
 mod routes;
@@ -69,6 +70,7 @@ pub use journal::{JournalPage, head as journal_head, journal_page, stored_journa
 pub use lock::{begin_restored, lock_payouts, payout_lock};
 pub use notices::{send_messages, tell_what_is_needed};
 pub use outbox::{EVENT_TYPES, deliver as deliver_webhooks, forget_old_deliveries, resend_webhook, webhook_deliveries};
+pub use reconcile::{reconcile, reconcile_daily};
 pub use routes::{BODY_LIMIT, router};
 pub use schedule::draft_due_months;
 

@@ -262,6 +262,18 @@ async fn store(
     Ok(())
 }
 
+/// What Stripe's lists have of an item that is not recorded as paid. Nothing is sent by it, so no lease is needed. Answers
+/// whether it is recorded as paid now.
+pub(crate) async fn found(app: &App, item: &str, transfers: Vec<payout::Transfer>) -> Result<bool, ApiError> {
+    let loaded = load(app, item).await?;
+    let (after, effects, _) =
+        step(&loaded.record, Event::Observed { transfers, now: app.host.now() }).map_err(refused)?;
+    if after != loaded.record {
+        store(app, &loaded, &after, &effects, after.state.is_final(), None).await?;
+    }
+    Ok(after.state == ItemState::Paid)
+}
+
 fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Accepted => "accepted",

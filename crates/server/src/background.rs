@@ -49,6 +49,9 @@ pub(crate) fn start(app: &App, follow: Option<Arc<Follow>>) -> Duties {
         referral::read_stored(&app).await;
         Ok(())
     });
+    duties.every("the daily reconciliation", UNHURRIED, app, &clock, |app| async move {
+        referral::reconcile_daily(&app).await.map(drop)
+    });
     duties.every("old events", SELDOM, app, &clock, |app| async move {
         match referral::reduce_old(&app).await? {
             0 => {}

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use commission::format_minor;
 use secrecy::SecretString;
 use stripe::{Cancel, Executor, HttpLedger, Ledger as _, Outcome, Progress, Report, StripeHttp, SystemClock};
+use wire::Reconciliation;
 
-use crate::payout_lock;
+use crate::{payout_lock, serve};
 
 /// Between two looks for something to send.
 const POLL: Duration = Duration::from_secs(1);
@@ -20,6 +22,8 @@ const POLL: Duration = Duration::from_secs(1);
 pub(crate) enum Payouts {
     /// Send what finance has released.
     Run(Run),
+    /// Hold the records against Stripe's transfers and its balance. Fails where they disagree.
+    Reconcile(Reconcile),
     /// Whether payouts are locked, and who must agree to unlock them.
     Status {
         /// Folder of the database.
@@ -46,6 +50,26 @@ pub(crate) struct Run {
     name: String,
 }
 
+/// Options of `payouts reconcile`.
+#[derive(Args)]
+pub(crate) struct Reconcile {
+    /// Folder of the database.
+    #[arg(long)]
+    data: PathBuf,
+    /// The server's configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Transfers of so many days.
+    #[arg(long, default_value_t = 40, conflicts_with = "all")]
+    days: u32,
+    /// Every transfer that there ever was.
+    #[arg(long)]
+    all: bool,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 fn secret(name: &str, what: &str) -> anyhow::Result<SecretString> {
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => Ok(value.into()),
@@ -56,10 +80,55 @@ fn secret(name: &str, what: &str) -> anyhow::Result<SecretString> {
 pub(crate) async fn run(command: Payouts) -> anyhow::Result<()> {
     match command {
         Payouts::Run(options) => send(options).await,
+        Payouts::Reconcile(options) => reconcile(options).await,
         Payouts::Status { data } => payout_lock::status(&data).await,
         Payouts::Lock(options) => payout_lock::lock(options).await,
         Payouts::Unlock(options) => payout_lock::unlock(options).await,
     }
+}
+
+async fn reconcile(options: Reconcile) -> anyhow::Result<()> {
+    let app = serve::configured_app(&options.data, options.config.as_deref())?;
+    let days = (!options.all).then_some(options.days);
+    let it =
+        referral::reconcile(&app, &referral::Actor::Operator, days).await.map_err(|e| anyhow::anyhow!(e.message))?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&it)?);
+    } else {
+        print!("{}", page(&it));
+    }
+    match it.found {
+        0 => Ok(()),
+        1 => bail!("one payout is not explained"),
+        n => bail!("{n} payouts are not explained"),
+    }
+}
+
+/// A reconciliation as text.
+fn page(it: &Reconciliation) -> String {
+    let since = it.since.map_or("ever made".into(), |since| format!("since {}", since.format("%-d %B %Y, %H:%M UTC")));
+    let amount = |minor| format!("{:>16}", format_minor(minor));
+    let mut text = format!("Transfers {since}\n\n");
+    for (what, minor) in [
+        ("Recorded as paid, less what was reversed", it.recorded_minor),
+        ("Stripe's transfers, less what was reversed", it.transferred_minor),
+        ("Not explained", it.recorded_minor.saturating_sub(it.transferred_minor)),
+        ("Taken from the balance by these transfers", it.booked_minor),
+    ] {
+        text += &format!("{what:<44}{}\n", amount(minor));
+    }
+    text += &format!("\n{} transfers for payouts, {} for something else", it.transfers, it.others);
+    for (n, what) in [(it.settled, "found and recorded just now"), (it.too_new, "too new for Stripe's lists")] {
+        if n > 0 {
+            text += &format!(", {n} {what}");
+        }
+    }
+    text += ".\n";
+    for finding in &it.findings {
+        let name = finding.name.as_ref().or(finding.partner.as_ref()).unwrap_or(&finding.item);
+        text += &format!("\n{name} ({})\n  {}\n", finding.item, finding.text);
+    }
+    text
 }
 
 async fn send(options: Run) -> anyhow::Result<()> {

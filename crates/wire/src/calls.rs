@@ -128,6 +128,12 @@ calls! {
     discard_run: Post "/v1/runs/{run}/discard" (TurnBack) -> Vec<RunSummary>;
     /// End a run without paying what is still queued.
     close_run: Post "/v1/runs/{run}/close" (CloseRun) -> Run;
+    /// The brake on payouts.
+    payouts_lock: Get "/v1/payouts-lock" (Nothing) -> PayoutLock;
+    /// The records held against Stripe, the newest first.
+    reconciliations: Get "/v1/reconciliations" (Nothing) -> Vec<Reconciliation>;
+    /// Hold the records against Stripe now.
+    reconcile: Post "/v1/reconciliations" (Reconcile) -> Reconciliation;
 }
 
 /// Declarations by name, each once.

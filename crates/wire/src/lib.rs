@@ -13,6 +13,7 @@ mod intake;
 mod operations;
 mod partner;
 mod people;
+mod reconcile;
 mod session;
 mod staff;
 
@@ -24,6 +25,7 @@ pub use intake::*;
 pub use operations::*;
 pub use partner::*;
 pub use people::*;
+pub use reconcile::*;
 pub use session::*;
 pub use staff::*;
 

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 use utoipa::ToSchema;
 
 /// `GET /v1/preferences` and `POST /v1/preferences`: which e-mail a person wants.
@@ -70,7 +71,7 @@ pub struct WebhookDeliveries {
 }
 
 /// `GET /v1/payouts-lock`: the brake on payouts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct PayoutLock {
     /// Nothing is claimed and no intent is recorded.
     pub locked: bool,

@@ -7,7 +7,8 @@ export type Deed =
   | 'go_links'
   | 'go_clients'
   | 'go_payouts'
-  | 'go_runs';
+  | 'go_runs'
+  | 'go_reconciliation';
 
 export type Key = { keys: string; deed: Deed; text: string; who: 'partner' | 'staff' | 'all' };
 
@@ -19,6 +20,7 @@ export const KEYS: readonly Key[] = [
   { keys: 'g c', deed: 'go_clients', text: 'Go to Clients', who: 'partner' },
   { keys: 'g p', deed: 'go_payouts', text: 'Go to Payouts', who: 'partner' },
   { keys: 'g r', deed: 'go_runs', text: 'Go to Runs', who: 'staff' },
+  { keys: 'g e', deed: 'go_reconciliation', text: 'Go to Reconciliation', who: 'staff' },
   { keys: '?', deed: 'sheet', text: 'Show these keys', who: 'all' },
 ];
 

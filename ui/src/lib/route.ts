@@ -9,6 +9,7 @@ export type Route =
   | { page: 'payouts'; item: string | null }
   | { page: 'runs' }
   | { page: 'run'; run: string; item: string | null }
+  | { page: 'reconciliation' }
   | { page: 'unknown' };
 
 /** The address of a route, `#/clients/r_8K2`. */
@@ -38,6 +39,7 @@ export function parseRoute(address: string): Route {
     case 'confirmed':
     case 'overview':
     case 'links':
+    case 'reconciliation':
       return first === undefined ? { page } : { page: 'unknown' };
     case 'clients':
       return second === undefined ? { page, referral: first ?? null } : { page: 'unknown' };

@@ -1,4 +1,4 @@
-import type { ClientStatus, DifferenceCause, Flag, LineKind, LineStatus, NotPaidReason, PayoutState, Role, RunState, Tier } from './backend';
+import type { ClientStatus, DifferenceCause, Flag, LineKind, LineStatus, Mismatch, NotPaidReason, PayoutState, Role, RunState, Tier } from './backend';
 
 /** How loudly a tag speaks. Its text always says the same thing. */
 export type Tone = 'good' | 'wait' | 'held' | 'bad' | 'plain';
@@ -74,6 +74,16 @@ export const NOT_PAID: Record<NotPaidReason, Word> = {
   no_account: { text: 'No account', tone: 'wait' },
   transfers_inactive: { text: 'Account not ready', tone: 'wait' },
   held_out: { text: 'Held out', tone: 'held' },
+};
+
+export const MISMATCH: Record<Mismatch, Word> = {
+  double: { text: 'Paid twice', tone: 'bad' },
+  no_record: { text: 'No record', tone: 'bad' },
+  not_recorded: { text: 'Not recorded', tone: 'bad' },
+  not_listed: { text: 'Not at Stripe', tone: 'bad' },
+  differs: { text: 'Differs', tone: 'bad' },
+  reversed: { text: 'Reversed', tone: 'held' },
+  balance: { text: 'Balance', tone: 'held' },
 };
 
 /** Why a run comes to another total than the one before. */

@@ -132,20 +132,36 @@ pub(super) async fn lines(app: &App, invoice: &str) -> Result<Fetched<Vec<Value>
     if let Some(lines) = kept(app, &name).await? {
         return Ok(Fetched::Kept(lines));
     }
-    let mut lines: Vec<Value> = Vec::new();
-    let mut after = None;
+    match pages(app, &format!("invoices/{invoice}/lines"), &[]).await? {
+        Err(why) => Ok(Fetched::Not(format!("the event carries only ten lines of the invoice: {why}"))),
+        Ok(all) => {
+            let lines: Vec<Value> = all.iter().map(reduce_line).collect();
+            Ok(Fetched::New(vec![keep(&name, &json!(lines))]))
+        }
+    }
+}
+
+/// Every page of a list. The inner `Err` as of [`read`].
+pub(crate) async fn pages(
+    app: &App,
+    path: &str,
+    query: &[(&str, &str)],
+) -> Result<Result<Vec<Value>, String>, ApiError> {
+    let mut all: Vec<Value> = Vec::new();
+    let mut after: Option<String> = None;
     loop {
-        let mut query = vec![("limit", "100")];
-        query.extend(after.as_deref().map(|id| ("starting_after", id)));
-        let page = match read(app, &format!("invoices/{invoice}/lines"), &query).await? {
+        let mut asked = vec![("limit", "100")];
+        asked.extend_from_slice(query);
+        asked.extend(after.as_deref().map(|id| ("starting_after", id)));
+        let page = match read(app, path, &asked).await? {
             Ok(page) => page,
-            Err(why) => return Ok(Fetched::Not(format!("the event carries only ten lines of the invoice: {why}"))),
+            Err(why) => return Ok(Err(why)),
         };
-        lines.extend(data(&page).iter().map(reduce_line));
+        all.extend_from_slice(data(&page));
         let last = data(&page).last().and_then(|l| l.get("id")).and_then(Value::as_str).map(String::from);
         after = last.filter(|_| page.get("has_more").and_then(Value::as_bool) == Some(true));
         if after.is_none() {
-            return Ok(Fetched::New(vec![keep(&name, &json!(lines))]));
+            return Ok(Ok(all));
         }
     }
 }
@@ -165,13 +181,14 @@ async fn read(app: &App, path: &str, query: &[(&str, &str)]) -> Result<Result<Va
     url.query_pairs_mut().extend_pairs(query);
     let fault = |reason: &str| {
         tracing::warn!(%reason, path, "stripe");
-        unavailable("Stripe could not be asked just now; the event waits and is tried again.")
+        unavailable("Stripe could not be asked just now. It is tried again.")
     };
     let answer = app.http.send(HttpRequest::read(url, &key)).await.map_err(|reason| fault(&reason))?;
     match answer.status {
         200 => serde_json::from_str(&answer.body).map(Ok).map_err(|_| fault("the answer cannot be read")),
         401 | 403 => {
-            Ok(Err("STRIPE_READ_KEY may not read this: it needs invoices, charges and balance transactions".into()))
+            Ok(Err("STRIPE_READ_KEY may not read this: it needs invoices, charges, transfers and balance transactions"
+                .into()))
         }
         status @ (400 | 404) => Ok(Err(format!("Stripe answered {status}: it does not know it"))),
         status => Err(fault(&format!("it answered {status}"))),

@@ -223,6 +223,7 @@ impl Town {
             "/v1/runs/{run}/unseal" | "/v1/runs/{run}/discard" => {
                 json!({"version": self.draft["version"], "reason": "It must be so."})
             }
+            "/v1/reconciliations" => json!({"days": 40}),
             "/v1/runs/{run}/pause" => Value::Null,
             "/v1/runs/{run}/close" => json!({"run_hash": "00", "reason": "It must be so."}),
             "/v1/runs/{run}/claims" => json!({"grant": self.grant, "executor": "e1", "limit": 1}),

@@ -549,6 +549,11 @@ signups: number,
 archived: boolean, };
 
 /**
+ * What is wrong with a payout, the worst first.
+ */
+export type Mismatch = "double" | "no_record" | "not_recorded" | "not_listed" | "differs" | "reversed" | "balance";
+
+/**
  * What the lines earned in one month come to.
  */
 export type MonthEarned = { 
@@ -806,6 +811,35 @@ lines: Array<Line>,
 totals: Totals, };
 
 /**
+ * `GET /v1/payouts-lock`: the brake on payouts.
+ */
+export type PayoutLock = { 
+/**
+ * Nothing is claimed and no intent is recorded.
+ */
+locked: boolean, 
+/**
+ * Id of the lock.
+ */
+lock: string | null, 
+/**
+ * Why.
+ */
+reason: string | null, 
+/**
+ * Since when.
+ */
+since: string | null, 
+/**
+ * The admin who agreed to lift it.
+ */
+admin: string | null, 
+/**
+ * The person of finance who agreed to lift it.
+ */
+finance: string | null, };
+
+/**
  * Where one transfer stands.
  */
 export type PayoutState = "queued" | "sending" | "unknown" | "review" | "paid" | "void";
@@ -861,6 +895,109 @@ challenge: string, };
  * Why a line is void, forfeited or held.
  */
 export type Reason = "rejected" | "left_early" | "under_review" | "open_dispute";
+
+/**
+ * `POST /v1/reconciliations`: hold the records against Stripe now.
+ */
+export type Reconcile = { 
+/**
+ * Transfers of so many days, 1 to 400.
+ */
+days: number, };
+
+/**
+ * The records of payouts beside Stripe's transfers and its balance. Amounts are minor units.
+ */
+export type Reconciliation = { 
+/**
+ * Its id.
+ */
+reconciliation: string, 
+/**
+ * When it was made.
+ */
+at: string, 
+/**
+ * Transfers from this instant on; `null` for all.
+ */
+since: string | null, 
+/**
+ * Who asked for it; `null` for the daily one.
+ */
+by: string | null, 
+/**
+ * What the records say was paid and not reversed.
+ */
+recorded_minor: number, 
+/**
+ * What Stripe's transfers say.
+ */
+transferred_minor: number, 
+/**
+ * What those transfers took from the balance, before reversals.
+ */
+booked_minor: number, 
+/**
+ * Transfers of this program.
+ */
+transfers: number, 
+/**
+ * Transfers of the same Stripe account that are for no payout.
+ */
+others: number, 
+/**
+ * Payouts that are so new that Stripe's lists may leave them out; not in the sums.
+ */
+too_new: number, 
+/**
+ * Payouts whose transfer was found by this, and which are recorded as paid since.
+ */
+settled: number, 
+/**
+ * Payouts that are not explained.
+ */
+found: number, 
+/**
+ * They, the worst first; the first two hundred.
+ */
+findings: Array<ReconciliationFinding>, };
+
+/**
+ * A payout that the records and Stripe disagree about.
+ */
+export type ReconciliationFinding = { 
+/**
+ * What is wrong.
+ */
+mismatch: Mismatch, 
+/**
+ * Id of the payout's item.
+ */
+item: string, 
+/**
+ * Partner code, where the item is known.
+ */
+partner: string | null, 
+/**
+ * Agency name.
+ */
+name: string | null, 
+/**
+ * Its transfers at Stripe, or the one that was recorded.
+ */
+transfers: Array<string>, 
+/**
+ * What the records say was paid and not reversed.
+ */
+recorded_minor: number, 
+/**
+ * What Stripe's transfers say.
+ */
+transferred_minor: number, 
+/**
+ * The same in words, with what to do.
+ */
+text: string, };
 
 /**
  * `POST /v1/auth/refresh`: rotate. Browsers send the cookie and no token.
@@ -1469,6 +1606,12 @@ export type Calls = {
   discard_run: { args: { run: string } & TurnBack; answer: Array<RunSummary> };
   /** End a run without paying what is still queued. */
   close_run: { args: { run: string } & CloseRun; answer: Run };
+  /** The brake on payouts. */
+  payouts_lock: { args: Nothing; answer: PayoutLock };
+  /** The records held against Stripe, the newest first. */
+  reconciliations: { args: Nothing; answer: Array<Reconciliation> };
+  /** Hold the records against Stripe now. */
+  reconcile: { args: Reconcile; answer: Reconciliation };
 };
 
 /** How each call travels. */
@@ -1503,4 +1646,7 @@ export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; pat
   unseal_run: { method: 'POST', path: '/v1/runs/{run}/unseal' },
   discard_run: { method: 'POST', path: '/v1/runs/{run}/discard' },
   close_run: { method: 'POST', path: '/v1/runs/{run}/close' },
+  payouts_lock: { method: 'GET', path: '/v1/payouts-lock' },
+  reconciliations: { method: 'GET', path: '/v1/reconciliations' },
+  reconcile: { method: 'POST', path: '/v1/reconciliations' },
 };
