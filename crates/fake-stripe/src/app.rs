@@ -2,6 +2,8 @@
 
 use std::{
     collections::HashSet,
+    fs::File,
+    io::Write as _,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,6 +12,7 @@ use std::{
 };
 
 use rusqlite::Connection;
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::{
@@ -35,11 +38,18 @@ pub(crate) struct App {
     seed: String,
     requests: AtomicU64,
     boot: String,
+    /// Where everything that is said is written, a line of JSON each.
+    exchanges: Option<Mutex<File>>,
 }
 
 impl App {
     /// Wraps an opened state. `boot` differs between runs, so that request ids do not repeat.
-    pub(crate) fn new(connection: Connection, base_url: String, boot: String) -> Result<Self, String> {
+    pub(crate) fn new(
+        connection: Connection,
+        base_url: String,
+        boot: String,
+        exchanges: Option<File>,
+    ) -> Result<Self, String> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -61,7 +71,17 @@ impl App {
             seed,
             requests: AtomicU64::new(0),
             boot,
+            exchanges: exchanges.map(Mutex::new),
         })
+    }
+
+    /// Writes down what was said, where that is wanted.
+    pub(crate) fn said(&self, what: impl FnOnce() -> Value) {
+        let Some(file) = &self.exchanges else { return };
+        let line = format!("{}\n", what());
+        if let Err(error) = lock(file).write_all(line.as_bytes()) {
+            tracing::warn!(%error, "an exchange could not be written down");
+        }
     }
 
     /// A fresh `Request-Id`.

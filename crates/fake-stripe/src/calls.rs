@@ -58,6 +58,10 @@ pub(crate) async fn v1(
     let answer =
         answer.unwrap_or_else(|error| Answer { status: error.status, body: error.body().to_string(), replay_of: None });
     app.wake.notify_one();
+    app.said(|| {
+        let (form, answered) = (String::from_utf8_lossy(&body), serde_json::from_str::<Value>(&answer.body).ok());
+        json!({ "method": parts.method.as_str(), "path": path, "query": query, "form": form, "status": answer.status, "body": answered })
+    });
     tracing::info!(method = %parts.method, path, status = answer.status, request_id, "answered");
     if fault.as_ref().is_some_and(Fault::drops) {
         line.cut();
@@ -141,7 +145,7 @@ fn execute(tx: &Tx<'_>, call: &Call, fault: Option<&Fault>, body: &Bytes) -> Res
     match fault.map(|fault| fault.kind.as_str()) {
         Some("rate_limit") => return Ok(failed(ApiError::rate_limit())),
         Some("error_500_before") => return Ok(failed(broken())),
-        Some("drop_before") => return Ok((plain(500, json!({})), false)),
+        Some("drop_before") => return Ok((plain(500, broken().body()), false)),
         Some("late_execution") => {
             tx.schedule("late_transfer", &String::from_utf8_lossy(body), tx.now + 60)?;
             return Ok(failed(broken()));

@@ -109,7 +109,8 @@ pub(crate) fn item_price(tx: &Tx<'_>, item: &Form) -> Result<Value, ApiError> {
         return Err(item.missing("price"));
     }
     let data = item.part("price_data")?;
-    data.only(&["currency", "unit_amount", "recurring", "product", "product_data", "tax_behavior"])?;
+    data.only(&["currency", "unit_amount", "recurring", "product", "tax_behavior"])?;
+    data.need("product")?;
     inline_price(tx, &data)
 }
 

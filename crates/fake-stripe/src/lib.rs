@@ -32,8 +32,7 @@
 //!
 //! # What differs from Stripe
 //! Every customer's card pays. Renewal invoices are paid at the period's start, without the hour of
-//! drafting. A subscription item's `price_data` also takes `product_data`. Refunds and transfers move the
-//! balance at once; a charge becomes available after two days, and so does the payout of a transfer.
+//! drafting. Refunds and transfers move the balance at once; a charge becomes available after two days, and so does the payout of a transfer.
 
 mod api;
 mod app;

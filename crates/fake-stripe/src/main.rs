@@ -33,6 +33,9 @@ struct Arguments {
     /// Ids of a new state follow from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Folder into which everything that is asked, answered and delivered is written.
+    #[arg(long, env = "FAKE_STRIPE_EXCHANGES")]
+    exchanges: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -50,6 +53,7 @@ async fn main() -> ExitCode {
         connect_webhook: endpoint(arguments.connect_webhook, arguments.connect_secret),
         now: arguments.now,
         seed: arguments.seed,
+        exchanges: arguments.exchanges,
     };
     let standin = match start(options).await {
         Ok(standin) => standin,

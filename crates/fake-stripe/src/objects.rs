@@ -53,7 +53,7 @@ pub(crate) fn items<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
 
 /// A list object with all of its items.
 pub(crate) fn list(url: String, data: Vec<Value>) -> Value {
-    json!({ "object": "list", "url": url, "has_more": false, "total_count": data.len(), "data": data })
+    json!({ "object": "list", "url": url, "has_more": false, "data": data })
 }
 
 /// The top-level fields that changed, with their former values: an event's `previous_attributes`.

@@ -43,6 +43,8 @@ pub struct Options {
     pub now: Option<String>,
     /// Ids of a new state follow from it, so that the same history gives the same ids.
     pub seed: u64,
+    /// A folder into which everything that is asked, answered and delivered is written, a file of JSON lines for each run.
+    pub exchanges: Option<PathBuf>,
 }
 
 /// Why the stand-in did not start.
@@ -114,7 +116,13 @@ pub async fn start(options: Options) -> Result<Standin, StartError> {
     let boot: String = connection
         .query_row(sql, [], |row| row.get(0))
         .map_err(|error| other("The state cannot be written")(&error))?;
-    let app = App::new(connection, format!("http://{address}"), boot)
+    let exchanges = options.exchanges.as_deref().map(|folder| {
+        std::fs::create_dir_all(folder)?;
+        let name = format!("{}-{}.jsonl", std::process::id(), address.port());
+        std::fs::File::options().create(true).append(true).open(folder.join(name))
+    });
+    let exchanges = exchanges.transpose().map_err(|error| other("Exchanges cannot be written down")(&error))?;
+    let app = App::new(connection, format!("http://{address}"), boot, exchanges)
         .map_err(|error| other("The stand-in cannot use its state")(&error))?;
     let mut wanted = json!({});
     for (name, endpoint) in [("account", &options.account_webhook), ("connect", &options.connect_webhook)] {

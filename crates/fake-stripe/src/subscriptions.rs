@@ -435,7 +435,6 @@ fn name(tx: &Tx<'_>, item: &Value) -> String {
 fn push(subscription: &mut Value, item: Value) {
     if let Some(data) = subscription.pointer_mut("/items/data").and_then(Value::as_array_mut) {
         data.push(item);
-        subscription["items"]["total_count"] = json!(items(subscription, "/items/data").len());
     }
 }
 

@@ -180,6 +180,7 @@ fn book(tx: &Tx<'_>, tried: &[(i64, i64, bool)]) -> Result<(), ApiError> {
 }
 
 async fn post(app: &App, parcel: &Parcel) -> bool {
+    app.said(|| json!({ "event": serde_json::from_str::<Value>(&parcel.body).ok() }));
     let request = app
         .client
         .post(&parcel.endpoint.url)

@@ -124,9 +124,12 @@ async fn coupons_taxes_and_prorations_foot() {
     let sub = id(&bench.subscribe(&customer, 9_999, "month", &more).await);
     // Mid-month to twice the price: half of both counts, invoiced with the next renewal.
     bench.clock("2026-04-16T00:00:00Z").await;
-    let change = "items[0][price_data][currency]=usd&items[0][price_data][unit_amount]=19998\
-                  &items[0][price_data][recurring][interval]=month&items[0][price_data][product_data][name]=Scale";
-    bench.post(&format!("/v1/subscriptions/{sub}"), change).await;
+    let product = id(&bench.post("/v1/products", "name=Scale").await);
+    let change = format!(
+        "items[0][price_data][currency]=usd&items[0][price_data][unit_amount]=19998\
+         &items[0][price_data][recurring][interval]=month&items[0][price_data][product]={product}"
+    );
+    bench.post(&format!("/v1/subscriptions/{sub}"), &change).await;
     bench.clock("2026-07-02T00:00:00Z").await;
     let all = bench.get(&format!("/v1/invoices?subscription={sub}&limit=100")).await;
     let all = all["data"].as_array().unwrap();
@@ -162,9 +165,12 @@ async fn a_change_of_interval_starts_a_new_period_and_credit_is_kept() {
     let customer = bench.customer().await;
     let sub = id(&bench.subscribe(&customer, 120_000, "year", "").await);
     bench.clock("2026-10-01T00:00:00Z").await;
-    let change = "items[0][price_data][currency]=usd&items[0][price_data][unit_amount]=10000\
-                  &items[0][price_data][recurring][interval]=month&items[0][price_data][product_data][name]=Monthly";
-    let changed = bench.post(&format!("/v1/subscriptions/{sub}"), change).await;
+    let product = id(&bench.post("/v1/products", "name=Monthly").await);
+    let change = format!(
+        "items[0][price_data][currency]=usd&items[0][price_data][unit_amount]=10000\
+         &items[0][price_data][recurring][interval]=month&items[0][price_data][product]={product}"
+    );
+    let changed = bench.post(&format!("/v1/subscriptions/{sub}"), &change).await;
     assert_eq!(changed["items"]["data"][0]["current_period_end"].as_i64(), Some(at("2026-11-01T00:00:00Z")));
     // 182 of 365 days are unused: 598.36 back against 100.00; the rest is the customer's credit.
     let credit = bench.get(&format!("/v1/customers/{customer}")).await["balance"].as_i64().unwrap();

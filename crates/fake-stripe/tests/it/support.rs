@@ -82,6 +82,7 @@ impl Bench {
             connect_webhook: None,
             now: Some(now.to_owned()),
             seed: 1,
+            exchanges: std::env::var_os("FAKE_STRIPE_EXCHANGES").map(PathBuf::from),
         };
         let standin = start(options).await.unwrap();
         let base = format!("http://{}", standin.address());
@@ -154,9 +155,10 @@ impl Bench {
 
     /// A monthly or yearly subscription; `more` is appended to the form.
     pub(crate) async fn subscribe(&self, customer: &str, unit_amount: i64, interval: &str, more: &str) -> Value {
+        let product = id(&self.post("/v1/products", "name=Growth").await);
         let form = format!(
             "customer={customer}&items[0][price_data][currency]=usd&items[0][price_data][unit_amount]={unit_amount}\
-             &items[0][price_data][recurring][interval]={interval}&items[0][price_data][product_data][name]=Growth{more}"
+             &items[0][price_data][recurring][interval]={interval}&items[0][price_data][product]={product}{more}"
         );
         self.post("/v1/subscriptions", &form).await
     }
