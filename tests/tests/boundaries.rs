@@ -12,7 +12,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("wire", &["commission", "payout"]),
     ("referral", &["commission", "payout", "wire"]),
     ("sqlite", &["referral"]),
-    ("stripe", &["payout", "wire"]),
+    ("stripe", &["commission", "payout", "wire"]),
     ("fake-stripe", &[]),
     ("edge", &["referral"]),
     ("engine-wasm", &["commission"]),

@@ -234,6 +234,9 @@ fn routes(config: &Config) -> Routes {
         .post("/v1/reconciliations", reconcile::now, "Hold the records against Stripe now.")
         .get("/v1/audit", audit::list, "The audit chain, the newest first.")
         .get("/v1/executor/grants", run_send::grants, "Runs that may be sent now.")
+        .post_also("/v1/executor/grants/{grant}/stop", run_send::stop, "Nothing more can be sent under a grant.", |d| {
+            d.ends("204", "Finance is told.", None);
+        })
         .post("/v1/runs/{run}/claims", run_send::claim, "Claim items of a run.")
         .post("/v1/items/{item}/observations", run_send::observe, "Tell what Stripe shows of an item.")
         .post("/v1/items/{item}/intents", run_send::intent, "Record that a transfer is about to be sent.")

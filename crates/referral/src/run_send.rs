@@ -3,15 +3,18 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use commission::{Fact, FactBody};
 use payout::{Attempt, Decision, Effect, Event, LEASE_S, Outcome, Record, Seal, SealedItem, State as ItemState, step};
 use serde::Deserialize;
-use wire::{ClaimItems, Claimed, ClaimedItem, Grant, Intent, Observe, Observed, RecordIntent, Settle, Settled};
+use wire::{
+    ClaimItems, Claimed, ClaimedItem, Grant, Intent, Observe, Observed, RecordIntent, Settle, Settled, StopSending,
+};
 
 use crate::auth::ExecutorKey;
 use crate::db::{Stmt, Val, guard};
-use crate::error::{ApiError, Body, Segment, changed, conflict, forbidden, not_found, unavailable};
+use crate::error::{ApiError, Body, Segment, changed, conflict, forbidden, not_found, read_reason, unavailable};
 use crate::tokens::{at, ms};
 use crate::{App, journal, lock, run_turn, sql};
 
@@ -72,6 +75,7 @@ pub(crate) async fn claim(
     #[derive(Deserialize)]
     struct Open {
         open: u32,
+        open_minor: i64,
     }
     #[derive(Deserialize)]
     struct Part {
@@ -97,7 +101,8 @@ pub(crate) async fn claim(
                 asked.limit.min(100),
             ),
             sql!(
-                "SELECT count(*) AS open FROM run_item WHERE run = ?1 AND held = 0 AND state IN ('queued', 'sending', 'unknown')",
+                "SELECT count(*) AS open, coalesce(sum(CASE state WHEN 'queued' THEN amount_minor END), 0) AS open_minor
+                 FROM run_item WHERE run = ?1 AND held = 0 AND state IN ('queued', 'sending', 'unknown')",
                 &run,
             ),
             sql!("SELECT text FROM seal_part WHERE run = ?1 ORDER BY n", &run),
@@ -107,10 +112,29 @@ pub(crate) async fn claim(
         return Err(unavailable("The claim was not answered in full. Try again."));
     };
     let items: Vec<ClaimedItem> = items.all()?;
-    let open = open.first::<Open>()?.map_or(0, |row| row.open);
+    let Open { open, open_minor } = open.first()?.unwrap_or(Open { open: 0, open_minor: 0 });
     let text: String = seal.all::<Part>()?.into_iter().map(|part| part.text).collect();
     let seal: Seal = serde_json::from_str(&text).map_err(|_| unavailable("The seal of this run cannot be read."))?;
-    Ok(Json(Claimed { seal, items, open }))
+    Ok(Json(Claimed { seal, items, open, open_minor }))
+}
+
+/// `POST /v1/executor/grants/{grant}/stop`: finance sends again once the reason is solved.
+pub(crate) async fn stop(
+    _: ExecutorKey,
+    State(app): State<App>,
+    Segment(grant): Segment,
+    Body(asked): Body<StopSending>,
+) -> Result<StatusCode, ApiError> {
+    #[derive(Deserialize)]
+    struct Of {
+        run: String,
+    }
+    let reason = read_reason(&asked.reason)?;
+    let of: Option<Of> = app.db.query(sql!("SELECT run FROM send_grant WHERE id = ?1", &grant)).await?.first()?;
+    let of = of.ok_or_else(|| not_found("There is no such send grant."))?;
+    tracing::warn!(run = of.run, reason, "an executor stops the run");
+    app.db.query(run_turn::end_grants(&app, &of.run, reason)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize)]

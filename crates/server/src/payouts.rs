@@ -137,6 +137,7 @@ async fn send(options: Run) -> anyhow::Result<()> {
     let base = std::env::var("STRIPE_API_BASE").ok().filter(|b| !b.is_empty());
     let ledger = HttpLedger::new(&options.api, &key)?;
     let stripe = StripeHttp::new(money, base.as_deref())?;
+    let account = std::env::var("STRIPE_ACCOUNT").ok().filter(|account| !account.is_empty());
     let cancel = Cancel::new();
     let on_interrupt = cancel.clone();
     tokio::spawn(async move {
@@ -145,7 +146,7 @@ async fn send(options: Run) -> anyhow::Result<()> {
         on_interrupt.cancel();
     });
     if options.watch {
-        let executor = Executor::new(ledger, stripe, options.name, Arc::new(SystemClock));
+        let executor = Executor::new(ledger, stripe, options.name, Arc::new(SystemClock)).from_account(account);
         executor.watch(POLL, &cancel, tell).await;
         return Ok(());
     }
@@ -154,7 +155,7 @@ async fn send(options: Run) -> anyhow::Result<()> {
         println!("There is nothing to send: no approved run has been released by finance.");
         return Ok(());
     }
-    let executor = Executor::new(ledger, stripe, options.name, Arc::new(SystemClock));
+    let executor = Executor::new(ledger, stripe, options.name, Arc::new(SystemClock)).from_account(account);
     for grant in &grants {
         let report = executor.run(grant, &cancel, tell).await;
         if let Some(stop) = report.stopped {

@@ -26,13 +26,19 @@ pub struct Executor<L, T> {
 impl<L: Ledger, T: Transfers> Executor<L, T> {
     /// An executor of this name, which the records show.
     pub fn new(ledger: L, transfers: T, name: impl Into<String>, clock: Arc<dyn Clock>) -> Executor<L, T> {
-        Executor { means: Means { ledger, transfers, name: name.into(), pace: Pace::default(), clock } }
+        Executor { means: Means { ledger, transfers, name: name.into(), pace: Pace::default(), clock, account: None } }
     }
 
     /// Works at another pace.
     #[must_use]
     pub fn with_pace(self, pace: Pace) -> Executor<L, T> {
         Executor { means: Means { pace, ..self.means } }
+    }
+
+    /// Sends from this Stripe account only (`acct_…`).
+    #[must_use]
+    pub fn from_account(self, account: Option<String>) -> Executor<L, T> {
+        Executor { means: Means { account, ..self.means } }
     }
 
     /// One pass over a granted run: sends what may be sent, and says what it came to and why it ended early.

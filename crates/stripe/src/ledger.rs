@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wire::{
     ClaimItems, Claimed, ErrorBody, ErrorCode, Grant, Intent, Observe, Observed, RecordIntent, Settle, Settled,
+    StopSending,
 };
 
 use crate::client::{self, ConfigError};
@@ -48,6 +49,12 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// See [`Ledger::grants`].
     fn settle(&self, item: &str, settle: &Settle) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
+
+    /// Tells finance why nothing more can be sent under a grant, and ends it.
+    ///
+    /// # Errors
+    /// See [`Ledger::grants`].
+    fn stop(&self, grant: &str, stop: &StopSending) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
 
 /// Why the ledger gave nothing to use.
@@ -147,7 +154,9 @@ impl HttpLedger {
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|e| LedgerError::Unreadable { reason: e.to_string() });
+            // What has nothing to say says it with an empty body.
+            let body = if body.is_empty() { b"null".as_slice() } else { &body };
+            return serde_json::from_slice(body).map_err(|e| LedgerError::Unreadable { reason: e.to_string() });
         }
         match serde_json::from_slice::<ErrorBody>(&body) {
             Ok(error) => Err(LedgerError::Refused(error)),
@@ -181,6 +190,10 @@ impl Ledger for HttpLedger {
 
     async fn settle(&self, item: &str, settle: &Settle) -> Result<Settled, LedgerError> {
         self.call(Method::POST, &["items", item, "settlements"], Some(settle)).await
+    }
+
+    async fn stop(&self, grant: &str, stop: &StopSending) -> Result<(), LedgerError> {
+        self.call(Method::POST, &["executor", "grants", grant, "stop"], Some(stop)).await
     }
 }
 

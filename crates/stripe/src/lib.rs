@@ -23,4 +23,4 @@ pub use executor::Executor;
 pub use ledger::{HttpLedger, Ledger, LedgerError};
 pub use pace::Pace;
 pub use report::{Cancel, Outcome, Progress, Report, Stop};
-pub use transfers::{NotSent, Transfers};
+pub use transfers::{NotSent, Standing, Transfers};

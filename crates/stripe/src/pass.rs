@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use commission::format_minor;
 use futures::{Stream, StreamExt, stream};
 use payout::{Answer, Record, SEND_DEADLINE_S, Seal, SealedItem, State, Transfer};
 use tokio::time::sleep;
-use wire::{ClaimItems, ClaimedItem, Grant, Intent, Observe, Observed, RecordIntent, Settle, Settled};
+use wire::{ClaimItems, ClaimedItem, Grant, Intent, Observe, Observed, RecordIntent, Settle, Settled, StopSending};
 
 use crate::client::StripeError;
 use crate::clock::{Clock, Deadline, backoff};
@@ -37,6 +38,8 @@ pub(crate) struct Means<L, T> {
     pub(crate) name: String,
     pub(crate) pace: Pace,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The Stripe account that payouts are made from, where it is pinned.
+    pub(crate) account: Option<String>,
 }
 
 /// One pass over one run.
@@ -176,6 +179,7 @@ impl<'a, L: Ledger, T: Transfers> Pass<'a, L, T> {
             }
             tries += 1;
         };
+        let is_first = self.state().open.is_none();
         self.state().open.get_or_insert(claimed.open);
         let sealed = match approved(self.grant, &claimed.seal, self.means.transfers.is_live()) {
             Ok(sealed) => sealed,
@@ -184,6 +188,13 @@ impl<'a, L: Ledger, T: Transfers> Pass<'a, L, T> {
                 return false;
             }
         };
+        let currency = claimed.seal.items.first().map(|item| item.currency.as_str());
+        if let (true, Some(currency)) = (is_first, currency)
+            && let Err(stop) = self.preflight(currency, claimed.open_minor).await
+        {
+            self.stop(stop);
+            return false;
+        }
         let environment: Arc<str> = claimed.seal.environment.as_str().into();
         let mut some_are_new = false;
         for lease in claimed.items {
@@ -200,6 +211,51 @@ impl<'a, L: Ledger, T: Transfers> Pass<'a, L, T> {
             }
         }
         some_are_new
+    }
+
+    /// Looks, before the first item, whether the account at Stripe can pay the rest of the run. Where it cannot, finance is
+    /// told, and nothing of the run is begun.
+    async fn preflight(&self, currency: &str, needed_minor: i64) -> Result<(), Stop> {
+        let standing = match self.means.transfers.standing(currency).await {
+            Ok(standing) => standing,
+            Err(error @ (StripeError::Unauthorized | StripeError::Refused { .. })) => {
+                let reason = format!("The account at Stripe cannot be looked at before the run is sent. {error}");
+                return Err(self.not_ready(reason).await);
+            }
+            // An outage: every look at an item would fail, too.
+            Err(error) => {
+                tracing::warn!(run = self.grant.run, "the balance at Stripe could not be read: {error}");
+                return Err(Stop::StripeSilent);
+            }
+        };
+        if let Some(pinned) = self.means.account.as_ref().filter(|pinned| **pinned != standing.account) {
+            let reason =
+                format!("The key is of the Stripe account {}, and payouts are made from {pinned}.", standing.account);
+            return Err(self.not_ready(reason).await);
+        }
+        if standing.available_minor < needed_minor {
+            let (there, needed) = (format_minor(standing.available_minor), format_minor(needed_minor));
+            let reason = format!(
+                "{there} is available at Stripe, and the rest of this run needs {needed}. Top the balance up, then send it."
+            );
+            return Err(self.not_ready(reason).await);
+        }
+        if let Some(interval) = standing.automatic_payouts {
+            tracing::warn!(
+                run = self.grant.run,
+                interval,
+                "Stripe pays the balance out to the bank by itself: set payouts to manual in Stripe's dashboard, or the next run may find too little"
+            );
+        }
+        Ok(())
+    }
+
+    async fn not_ready(&self, reason: String) -> Stop {
+        let stop = StopSending { reason: reason.chars().take(500).collect() };
+        if let Err(error) = self.means.ledger.stop(&self.grant.grant, &stop).await {
+            tracing::warn!(run = self.grant.run, "finance could not be told: {error}");
+        }
+        Stop::NotReady { reason }
     }
 
     /// As many rounds as it takes, but not more than a pass has time for.

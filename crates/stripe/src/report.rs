@@ -89,6 +89,12 @@ pub enum Stop {
         /// What differs.
         what: &'static str,
     },
+    /// Nothing was sent: the account at Stripe is not as it must be. Finance was told.
+    #[error("{reason}")]
+    NotReady {
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// No further item can succeed at Stripe.
     #[error("{reason}")]
     Stripe {
@@ -163,9 +169,11 @@ impl Stop {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Stop::Cancelled | Stop::StripeSilent | Stop::Ledger(_) => true,
-            Stop::SealMismatch { .. } | Stop::NotForHere { .. } | Stop::NotApproved { .. } | Stop::Stripe { .. } => {
-                false
-            }
+            Stop::SealMismatch { .. }
+            | Stop::NotForHere { .. }
+            | Stop::NotApproved { .. }
+            | Stop::NotReady { .. }
+            | Stop::Stripe { .. } => false,
         }
     }
 }

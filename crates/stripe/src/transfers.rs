@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chrono::DateTime;
 use payout::{Answer, Transfer, TransferParams};
 use stripe_client_core::{CustomizedStripeRequest, IdempotencyKey, RequestStrategy, StripeClient, StripeRequest};
+use stripe_connect::account::RetrieveForMyAccountAccount;
 use stripe_connect::transfer::{CreateTransfer, ListTransfer};
 use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_types::Currency;
@@ -24,10 +25,27 @@ pub struct NotSent {
     pub reason: String,
 }
 
+/// What the platform's own account says before anything is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The account that the key belongs to, `acct_…`.
+    pub account: String,
+    /// What it can transfer now, in minor units of the run's currency.
+    pub available_minor: i64,
+    /// How often Stripe pays its balance out to the bank by itself (`daily`, …); `None` for by hand only.
+    pub automatic_payouts: Option<String>,
+}
+
 /// Where transfers are made and found.
 pub trait Transfers: Send + Sync {
     /// Whether they move real money.
     fn is_live(&self) -> bool;
+
+    /// The platform's account and its balance in a currency (ISO 4217, lower case).
+    ///
+    /// # Errors
+    /// If Stripe gives no usable answer.
+    fn standing(&self, currency: &str) -> impl Future<Output = Result<Standing, StripeError>> + Send;
 
     /// Every transfer of a group, all pages. An empty list is silence, not proof.
     ///
@@ -63,6 +81,16 @@ impl StripeHttp {
 impl Transfers for StripeHttp {
     fn is_live(&self) -> bool {
         StripeHttp::is_live(self)
+    }
+
+    async fn standing(&self, currency: &str) -> Result<Standing, StripeError> {
+        let account = RetrieveForMyAccountAccount::new().send(self).await?;
+        let schedule = account.settings.and_then(|s| s.payouts).map(|payouts| payouts.schedule.interval);
+        Ok(Standing {
+            account: account.id.to_string(),
+            available_minor: self.available_minor(currency).await?,
+            automatic_payouts: schedule.filter(|interval| interval != "manual"),
+        })
     }
 
     async fn list(&self, transfer_group: &str) -> Result<Vec<Transfer>, StripeError> {

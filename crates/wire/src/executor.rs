@@ -37,6 +37,15 @@ pub struct Claimed {
     pub items: Vec<ClaimedItem>,
     /// Items of the run that are not settled, the claimed ones included.
     pub open: u32,
+    /// What those come to that were not sent yet, in minor units: so much must be in the balance.
+    pub open_minor: i64,
+}
+
+/// `POST /v1/executor/grants/{grant}/stop`: nothing more can be sent under this grant, for a reason that finance must solve.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StopSending {
+    /// Why, in 1 to 500 characters, for finance.
+    pub reason: String,
 }
 
 /// An item under lease.

@@ -146,6 +146,7 @@ impl Town {
             mine.insert("delivery", String::new());
             mine.insert("token", String::new());
             mine.insert("state", String::new());
+            mine.insert("grant", ours(&self.grant));
         }
         let people = self.world.rows("SELECT id FROM person WHERE role = 'auditor'").await;
         ids[0].insert("colleague", people[0]["id"].as_str().unwrap().into());
@@ -223,6 +224,7 @@ impl Town {
             "/v1/runs/{run}/unseal" | "/v1/runs/{run}/discard" => {
                 json!({"version": self.draft["version"], "reason": "It must be so."})
             }
+            "/v1/executor/grants/{grant}/stop" => json!({"reason": "The balance is too low."}),
             "/v1/reconciliations" => json!({"days": 40}),
             "/v1/runs/{run}/pause" => Value::Null,
             "/v1/runs/{run}/close" => json!({"run_hash": "00", "reason": "It must be so."}),

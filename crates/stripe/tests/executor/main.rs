@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use payout::{Answer, State, Transfer};
 use proptest::prelude::*;
-use stripe::{Cancel, Executor, LedgerError, Outcome, Progress, Report, Stop};
+use stripe::{Cancel, Executor, LedgerError, Outcome, Progress, Report, Standing, Stop, StripeError};
 use tokio::time::{Instant, advance, sleep};
 use wire::{ClaimedItem, ErrorCode, Intent};
 use world::{Fault, World, WorldClock};
@@ -133,6 +133,64 @@ async fn a_stop_spares_the_rest_of_the_run() {
         assert!(matches!(report.stopped, Some(Stop::Stripe { .. })));
         assert!(world.creates() <= 12, "only what was on its way already: {}", world.creates());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_begun_where_the_account_at_stripe_cannot_pay_the_run() {
+    let standing = |available_minor, account: &str| {
+        Ok(Standing { account: account.into(), available_minor, automatic_payouts: Some("daily".into()) })
+    };
+    let refused = StripeError::Refused { status: 403, code: "more_permissions_required".into(), message: "No.".into() };
+    // Five items of $100.00 to $100.04.
+    let table = [
+        (
+            standing(50_009, "acct_platform"),
+            Some("$500.09 is available at Stripe, and the rest of this run needs $500.10"),
+        ),
+        (standing(50_010, "acct_other"), Some("The key is of the Stripe account acct_other")),
+        (Err(refused), Some("cannot be looked at before the run is sent")),
+        (Err(StripeError::Server { status: 500 }), None),
+        (standing(50_010, "acct_platform"), None),
+    ];
+    for (standing, told) in table {
+        let world = World::new(5);
+        let needed: i64 = world.lock().entries.values().map(|e| e.record.item.amount_minor).sum();
+        assert_eq!(needed, 50_010);
+        world.lock().standing = standing.clone();
+        let report = executor(&world)
+            .from_account(Some("acct_platform".into()))
+            .run(&world.grant(), &Cancel::new(), |_| {})
+            .await;
+        let reasons = world.lock().told.clone();
+        match (told, standing) {
+            (Some(told), _) => {
+                assert!(reasons.len() == 1 && reasons[0].contains(told), "{reasons:?}");
+                assert!(matches!(report.stopped, Some(Stop::NotReady { .. })), "{report:?}");
+            }
+            (None, Err(_)) => assert_eq!((report.stopped, reasons.len()), (Some(Stop::StripeSilent), 0)),
+            (None, Ok(_)) => assert_eq!((report.paid, report.stopped), (5, None)),
+        }
+        let creates = if report.paid == 5 { 5 } else { 0 };
+        assert_eq!(world.creates(), creates);
+    }
+    // What was sent already needs nothing more.
+    let world = World::new(3);
+    world.plan("create", [Fault::Answer(refusal("balance_insufficient"))]);
+    pass(&world).await;
+    let left: i64 = world
+        .lock()
+        .entries
+        .values()
+        .filter(|e| e.record.state == State::Queued)
+        .map(|e| e.record.item.amount_minor)
+        .sum();
+    world.lock().standing =
+        Ok(Standing { account: "acct_platform".into(), available_minor: left, automatic_payouts: None });
+    // Finance has sent it again, and the leases of before have ended.
+    world.lock().stopped = false;
+    sleep(Duration::from_secs(150)).await;
+    pass(&world).await;
+    assert!((0..3).all(|n| world.state(n) == State::Paid));
 }
 
 #[tokio::test(start_paused = true)]

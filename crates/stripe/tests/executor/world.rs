@@ -9,12 +9,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use payout::{
     Answer, Decision, Effect, Event, LEASE_S, Outcome, Record, Seal, SealedItem, State, Transfer, TransferParams, step,
 };
-use stripe::{Clock, Deadline, Ledger, LedgerError, NotSent, StripeError, Transfers};
+use stripe::{Clock, Deadline, Ledger, LedgerError, NotSent, Standing, StripeError, Transfers};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use wire::{
     ClaimItems, Claimed, ClaimedItem, ErrorBody, ErrorCode, Grant, Intent, Observe, Observed, RecordIntent, Settle,
-    Settled,
+    Settled, StopSending,
 };
 
 pub(crate) const RUN: &str = "run_1";
@@ -105,6 +105,10 @@ pub(crate) struct Inner {
     /// A settlement ends the lease.
     pub(crate) frees_settled: bool,
     pub(crate) grant_calls: u32,
+    /// What Stripe says of the platform's account.
+    pub(crate) standing: Result<Standing, StripeError>,
+    /// What finance was told.
+    pub(crate) told: Vec<String>,
     pub(crate) stopped: bool,
     pub(crate) latency: Duration,
     pub(crate) intent_latency: Duration,
@@ -261,6 +265,12 @@ impl World {
             unrecorded: 0,
             frees_settled: false,
             grant_calls: 0,
+            standing: Ok(Standing {
+                account: "acct_platform".into(),
+                available_minor: i64::MAX,
+                automatic_payouts: None,
+            }),
+            told: Vec::new(),
             stopped: false,
             latency: Duration::from_millis(20),
             intent_latency: Duration::ZERO,
@@ -477,7 +487,10 @@ impl Ledger for World {
                     ClaimedItem { item: item.clone(), fence: e.fence, version: e.version }
                 })
                 .collect();
-            let mut claimed = Claimed { seal: inner.seal.clone(), items, open: u32::try_from(open).unwrap() };
+            let queued = inner.entries.values().filter(|e| e.record.state == State::Queued && !e.record.held);
+            let open_minor = queued.map(|e| e.record.item.amount_minor).sum();
+            let mut claimed =
+                Claimed { seal: inner.seal.clone(), items, open: u32::try_from(open).unwrap(), open_minor };
             inner.tamper_claim.inspect(|tamper| tamper(&mut claimed));
             Ok(claimed)
         })
@@ -526,11 +539,20 @@ impl Ledger for World {
         })
         .await
     }
+
+    async fn stop(&self, _: &str, stop: &StopSending) -> Result<(), LedgerError> {
+        self.lock().told.push(stop.reason.clone());
+        Ok(())
+    }
 }
 
 impl Transfers for World {
     fn is_live(&self) -> bool {
         false
+    }
+
+    async fn standing(&self, _: &str) -> Result<Standing, StripeError> {
+        self.lock().standing.clone()
     }
 
     async fn list(&self, transfer_group: &str) -> Result<Vec<Transfer>, StripeError> {
