@@ -351,7 +351,13 @@ async fn an_approval_is_for_what_was_seen_by_who_just_proved_it() -> Result<()> 
     stage.clock("2026-04-01T06:06:00Z").await?;
     ensure!(refusal(api.call::<Run>(f, "approve_run", &approve(&hash, version, 30_000)).await).0 == ErrorCode::StepUp);
     let fresh = stage.finance().await?;
-    let approved: Run = api.call(Some(&fresh), "approve_run", &approve(&hash, version, 30_000)).await?;
+    // Sixty-four approvals at once: the run is approved once, and who comes later is told so.
+    let approval = approve(&hash, version, 30_000);
+    let approvals = (0..64).map(|_| api.call::<Run>(Some(&fresh), "approve_run", &approval));
+    for answer in futures::future::join_all(approvals).await {
+        ensure!(answer.is_ok() || matches!(refusal(answer).0, ErrorCode::Conflict | ErrorCode::Changed));
+    }
+    let approved = stage.run_of(&fresh, &run).await?;
     ensure!(approved.summary.state == RunState::Approved && approved.approvals.len() == 1);
 
     // Sixty-four sends at once: one run, one transfer.
