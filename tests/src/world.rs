@@ -218,16 +218,24 @@ impl World {
         if self.executor.is_some() {
             return Ok(());
         }
+        self.executor = Some(self.spawn_executor("executor")?);
+        Ok(())
+    }
+
+    /// An executor of this name that the caller keeps.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn_executor(&self, name: &'static str) -> Result<Process> {
         let mut env = self.stripe_env("payout", "STRIPE_PAYOUT_KEY");
         env.push(("AIKIT_EXECUTOR_KEY", self.keys.executor.clone()));
-        self.executor = Some(Process::start(Start {
-            name: "executor",
+        Process::start(Start {
+            name,
             program: &self.programs.join("aikit-partners-server"),
-            args: words(&["payouts", "run", "--api", &self.address(), "--watch"]),
+            args: words(&["payouts", "run", "--api", &self.address(), "--watch", "--name", name]),
             env,
             logs: &self.config.data.join("logs"),
-        })?);
-        Ok(())
+        })
     }
 
     /// Ends the executor in the middle of whatever it does.
