@@ -97,7 +97,7 @@ pub async fn reconcile(app: &App, by: &Actor, days: Option<u32>) -> Result<Recon
     };
     let mut all = compare().await?;
     let mut settled = 0;
-    for finding in all.findings.iter().filter(|f| f.mismatch == payout::Mismatch::NotRecorded) {
+    for finding in all.findings.iter().filter(|f| f.mismatch == Mismatch::NotRecorded) {
         let its_own = transfers.iter().filter(|t| t.item.as_ref() == Some(&finding.item)).cloned().collect();
         match run_send::found(app, &finding.item, its_own).await {
             Ok(paid) => settled += u32::from(paid),
@@ -109,7 +109,7 @@ pub async fn reconcile(app: &App, by: &Actor, days: Option<u32>) -> Result<Recon
     if settled > 0 {
         all = compare().await?;
     }
-    if let Some(double) = all.findings.iter().find(|f| f.mismatch == payout::Mismatch::Double) {
+    if let Some(double) = all.findings.iter().find(|f| f.mismatch == Mismatch::Double) {
         let reason = format!("Stripe has more than one transfer for {}: {}.", double.item, double.transfers.join(", "));
         lock::lock_payouts(app, &Actor::System, &reason).await?;
     }
@@ -361,15 +361,7 @@ async fn names(app: &App, findings: &[Finding]) -> Result<BTreeMap<String, Strin
 
 fn shown(finding: &Finding, names: &BTreeMap<String, String>) -> ReconciliationFinding {
     ReconciliationFinding {
-        mismatch: match finding.mismatch {
-            payout::Mismatch::Double => Mismatch::Double,
-            payout::Mismatch::NoRecord => Mismatch::NoRecord,
-            payout::Mismatch::NotRecorded => Mismatch::NotRecorded,
-            payout::Mismatch::NotListed => Mismatch::NotListed,
-            payout::Mismatch::Differs => Mismatch::Differs,
-            payout::Mismatch::Reversed => Mismatch::Reversed,
-            payout::Mismatch::Balance => Mismatch::Balance,
-        },
+        mismatch: finding.mismatch,
         item: finding.item.clone(),
         partner: finding.partner.clone(),
         name: finding.partner.as_ref().and_then(|code| names.get(code)).cloned(),
@@ -385,25 +377,25 @@ fn in_words(finding: &Finding) -> String {
     let (recorded, transferred) = (format_minor(finding.recorded_minor), format_minor(finding.transferred_minor));
     let transfers = finding.transfers.join(", ");
     match finding.mismatch {
-        payout::Mismatch::Double => format!(
+        Mismatch::Double => format!(
             "Stripe made more than one transfer for it ({transfers}), {transferred} in all. Payouts are locked. Reverse the one too many at Stripe, find out how it came about, then unlock."
         ),
-        payout::Mismatch::NoRecord => format!(
+        Mismatch::NoRecord => format!(
             "Stripe made {transfers} ({transferred}) for an item that is in no sealed run here. Was a backup restored, or does another installation use this Stripe account?"
         ),
-        payout::Mismatch::NotRecorded => format!(
+        Mismatch::NotRecorded => format!(
             "Stripe made {transfers} ({transferred}), and it could not be recorded as paid. Open the run and look at the payout before anything else is sent to this partner."
         ),
-        payout::Mismatch::NotListed => format!(
+        Mismatch::NotListed => format!(
             "It is recorded as paid by {transfers} ({recorded}), and Stripe does not list that transfer. Look it up in Stripe's dashboard."
         ),
-        payout::Mismatch::Differs => format!(
+        Mismatch::Differs => format!(
             "What Stripe transferred ({transfers}, {transferred}) is not what was approved and recorded ({recorded}): the amount, the account or the transfer differs."
         ),
-        payout::Mismatch::Reversed => format!(
+        Mismatch::Reversed => format!(
             "Stripe has reversed another part of {transfers} than is recorded here: {transferred} is left there, {recorded} here. Its webhook may be missing: resend it from Stripe's dashboard."
         ),
-        payout::Mismatch::Balance => format!(
+        Mismatch::Balance => format!(
             "What {transfers} took from the balance at Stripe is not its amount of {transferred}. Look at its balance transaction in Stripe's dashboard."
         ),
     }

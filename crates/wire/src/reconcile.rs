@@ -3,6 +3,8 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
+pub use payout::Mismatch;
+
 /// `POST /v1/reconciliations`: hold the records against Stripe now.
 #[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Reconcile {
@@ -60,24 +62,4 @@ pub struct ReconciliationFinding {
     pub transferred_minor: i64,
     /// The same in words, with what to do.
     pub text: String,
-}
-
-/// What is wrong with a payout, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mismatch {
-    /// More than one transfer pays it. Payouts are locked.
-    Double,
-    /// Stripe has a transfer for an item that the records do not have.
-    NoRecord,
-    /// Stripe has its transfer, and it is not recorded as paid.
-    NotRecorded,
-    /// It is recorded as paid, and Stripe lists no transfer of it.
-    NotListed,
-    /// Amount, currency or account of the transfer, or the transfer itself, is another than recorded.
-    Differs,
-    /// Another part of it was reversed at Stripe than the journal says.
-    Reversed,
-    /// What its transfer took from the balance is not its amount.
-    Balance,
 }

@@ -181,7 +181,7 @@ async fn read(app: &App, path: &str, query: &[(&str, &str)]) -> Result<Result<Va
     url.query_pairs_mut().extend_pairs(query);
     let fault = |reason: &str| {
         tracing::warn!(%reason, path, "stripe");
-        unavailable("Stripe could not be asked just now. It is tried again.")
+        unavailable("Stripe could not be asked just now. Try again in a moment.")
     };
     let answer = app.http.send(HttpRequest::read(url, &key)).await.map_err(|reason| fault(&reason))?;
     match answer.status {

@@ -549,7 +549,7 @@ signups: number,
 archived: boolean, };
 
 /**
- * What is wrong with a payout, the worst first.
+ * What is wrong with a payment, the worst first.
  */
 export type Mismatch = "double" | "no_record" | "not_recorded" | "not_listed" | "differs" | "reversed" | "balance";
 
