@@ -66,6 +66,7 @@ async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
     said("the month", referral::draft_due_months(&app, draft_slices).await.map(drop));
     said("the journal's followers", follow(&app).await);
     said("what agencies must do", referral::tell_what_is_needed(&app).await.map(drop));
+    said("payments that are not settled", referral::look_at_unsettled(&app).await.map(drop));
     said("the daily reconciliation", referral::reconcile_daily(&app).await.map(drop));
     said("e-mail", referral::send_messages(&app).await.map(drop));
     for endpoint in app.config.webhooks.clone() {

@@ -102,10 +102,13 @@ pub struct Comparison {
 /// payment made since the first of the listed transfers may have been made, and whatever the transfers name.
 pub fn reconcile(recorded: &[Recorded], transfers: &[Transfer], booked: &[Booked], now: DateTime<Utc>) -> Comparison {
     let records: BTreeMap<&str, &Recorded> = recorded.iter().map(|r| (r.item.as_str(), r)).collect();
+    // A person may have found a payment in a transfer that says of no item that it is for it.
+    let found: BTreeMap<&str, &str> =
+        recorded.iter().filter_map(|r| Some((r.transfer.as_deref()?, r.item.as_str()))).collect();
     let mut of_item: BTreeMap<&str, Vec<&Transfer>> = BTreeMap::new();
     let mut all = Comparison::default();
     for transfer in transfers {
-        match &transfer.item {
+        match transfer.item.as_deref().or_else(|| found.get(transfer.id.as_str()).copied()) {
             Some(item) => of_item.entry(item).or_default().push(transfer),
             None => all.others += 1,
         }

@@ -1,134 +1,8 @@
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{REPLAY_WINDOW_H, SealedItem};
-
-/// Where a payment stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Nothing is on its way.
-    Queued,
-    /// An intent is recorded and its answer awaited.
-    Sending,
-    /// It was sent and the outcome is not known.
-    Unknown,
-    /// A person must look; never sent from here.
-    Review,
-    /// Stripe has the transfer.
-    Paid,
-    /// Closed without a payment.
-    Void,
-}
-
-impl State {
-    /// Nothing more will happen to it.
-    pub fn is_final(self) -> bool {
-        matches!(self, State::Paid | State::Void)
-    }
-
-    /// The name in the database and on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Queued => "queued",
-            State::Sending => "sending",
-            State::Unknown => "unknown",
-            State::Review => "review",
-            State::Paid => "paid",
-            State::Void => "void",
-        }
-    }
-}
-
-/// The record of one payment, as the API keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// What was approved.
-    pub item: SealedItem,
-    /// `test` or `live`.
-    pub environment: String,
-    /// What the transfer is called at Stripe.
-    pub description: String,
-    /// Where it stands.
-    pub state: State,
-    /// Every attempt, the oldest first.
-    pub attempts: Vec<Attempt>,
-    /// Stripe's transfer, once paid.
-    pub transfer: Option<String>,
-    /// When Stripe made it.
-    pub paid_at: Option<DateTime<Utc>>,
-    /// What Stripe or a check last said against it.
-    pub problem: Option<String>,
-    /// Not handed out until the problem is solved.
-    pub held: bool,
-}
-
-/// One attempt: a key, frozen parameters, and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// From 1.
-    pub n: i64,
-    /// First send.
-    pub first_sent_at: DateTime<Utc>,
-    /// Newest send.
-    pub last_sent_at: DateTime<Utc>,
-    /// What came of it, as far as it is known.
-    pub outcome: Option<Outcome>,
-}
-
-/// What came of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Stripe has the transfer.
-    Accepted,
-    /// A definite refusal: nothing moved for this key, and nothing ever will.
-    Refused,
-    /// No usable answer; the same key may be sent again within the window.
-    Lost,
-    /// A 5xx: it may still be carried out, and its key replays the failure.
-    ServerError,
-}
-
-/// Parameters of a transfer; frozen with the seal, so that every resend of an attempt is the same request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct TransferParams {
-    /// Minor units.
-    pub amount_minor: i64,
-    /// ISO 4217, lower case.
-    pub currency: String,
-    /// Connected account.
-    pub destination: String,
-    /// `aikit:{environment}:{item}`: how a transfer is found again.
-    pub transfer_group: String,
-    /// Shown in Stripe's dashboard.
-    pub description: String,
-    /// `metadata.item`.
-    pub item: String,
-}
-
-/// A transfer as Stripe shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Transfer {
-    /// `tr_…`.
-    pub id: String,
-    /// When Stripe made it.
-    pub created: DateTime<Utc>,
-    /// Minor units.
-    pub amount_minor: i64,
-    /// Of which reversed.
-    pub amount_reversed_minor: i64,
-    /// ISO 4217, lower case.
-    pub currency: String,
-    /// Connected account.
-    pub destination: String,
-    /// `metadata.item`.
-    pub item: Option<String>,
-}
+use crate::record::{Attempt, Outcome, Record, State, Transfer};
+use crate::resolve::{Resolution, resolved};
 
 /// What Stripe answered to a send, sorted by what it means for the money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +46,11 @@ pub enum Event {
         /// The API's time.
         now: DateTime<Utc>,
     },
+    /// Stripe says by itself that it made a transfer; perhaps not the only one.
+    Told {
+        /// It.
+        transfer: Transfer,
+    },
     /// The executor is about to send this attempt.
     Intent {
         /// Its number.
@@ -185,6 +64,11 @@ pub enum Event {
         attempt: i64,
         /// The answer.
         answer: Answer,
+    },
+    /// A person has decided about a payment that is with a person.
+    Resolved {
+        /// How.
+        resolution: Resolution,
     },
 }
 
@@ -242,6 +126,32 @@ pub enum Refusal {
         /// What was said.
         attempt: i64,
     },
+    /// Nothing is with a person.
+    #[error("item {item} is {state}: nothing waits for a person to decide")]
+    NotWithAPerson {
+        /// The item.
+        item: String,
+        /// Where it stands.
+        state: &'static str,
+    },
+    /// Nobody can know yet that it was not paid.
+    #[error("{why}")]
+    TooEarly {
+        /// The item.
+        item: String,
+        /// Why, and what to do, in sentences.
+        why: String,
+    },
+    /// The transfer that is said to pay it does not.
+    #[error("{transfer} does not pay item {item}: {why}")]
+    AnotherTransfer {
+        /// The item.
+        item: String,
+        /// The transfer.
+        transfer: String,
+        /// Why not.
+        why: String,
+    },
 }
 
 /// What the record becomes, what must be done with it, and what the executor is told.
@@ -251,90 +161,61 @@ pub enum Refusal {
 pub fn step(record: &Record, event: Event) -> Result<(Record, Vec<Effect>, Decision), Refusal> {
     match event {
         Event::Observed { transfers, now } => Ok(observed(record.clone(), &transfers, now)),
+        Event::Told { transfer } => Ok(told(record.clone(), &transfer)),
         Event::Intent { attempt, now } => intent(record.clone(), attempt, now),
         Event::Answered { attempt, answer } => answered(record.clone(), attempt, answer),
+        Event::Resolved { resolution } => {
+            resolved(record.clone(), resolution).map(|(record, effects)| (record, effects, Decision::None))
+        }
     }
 }
 
-impl Record {
-    /// The request of every attempt of this item.
-    pub fn params(&self) -> TransferParams {
-        TransferParams {
-            amount_minor: self.item.amount_minor,
-            currency: self.item.currency.clone(),
-            destination: self.item.destination.clone(),
-            transfer_group: format!("aikit:{}:{}", self.environment, self.item.item),
-            description: self.description.clone(),
-            item: self.item.item.clone(),
-        }
-    }
-
-    /// Idempotency key of an attempt.
-    pub fn key(&self, attempt: i64) -> String {
-        format!("aikit-{}-po-{}-{attempt}", self.environment, self.item.item)
-    }
-
-    fn is_ours(&self, t: &Transfer) -> bool {
-        t.item.as_deref() == Some(&self.item.item)
-            && t.amount_minor == self.item.amount_minor
-            && t.currency == self.item.currency
-            && t.destination == self.item.destination
-            && t.amount_reversed_minor == 0
-    }
-
-    /// The attempt to send next, if nothing of this item is at Stripe.
-    fn next_attempt(&self, now: DateTime<Utc>) -> Option<i64> {
-        let last = self.attempts.last();
-        match self.state {
-            State::Queued => Some(last.map_or(1, |a| a.n + 1)),
-            State::Sending | State::Unknown => last
-                .filter(|a| a.outcome != Some(Outcome::ServerError))
-                .filter(|a| now - a.first_sent_at < TimeDelta::hours(REPLAY_WINDOW_H))
-                .map(|a| a.n),
-            State::Review | State::Paid | State::Void => None,
-        }
-    }
-
-    fn settle(mut self, transfer: &Transfer) -> (Record, Vec<Effect>) {
-        self.state = State::Paid;
-        self.transfer = Some(transfer.id.clone());
-        self.paid_at = Some(transfer.created);
-        self.problem = None;
-        let effect = Effect::PostPaid { transfer: transfer.id.clone(), at: transfer.created };
-        (self, vec![effect])
-    }
-
-    fn review(mut self, problem: String) -> Record {
-        self.state = State::Review;
-        self.problem = Some(problem);
-        self
-    }
-}
-
-fn observed(record: Record, transfers: &[Transfer], now: DateTime<Utc>) -> (Record, Vec<Effect>, Decision) {
+fn observed(mut record: Record, transfers: &[Transfer], now: DateTime<Utc>) -> (Record, Vec<Effect>, Decision) {
     if record.state.is_final() {
         return (record, Vec::new(), Decision::Settled);
     }
-    match transfers {
-        [one] if record.is_ours(one) => {
-            let (record, effects) = record.settle(one);
-            (record, effects, Decision::Settled)
-        }
-        [] if record.state == State::Review => (record, Vec::new(), Decision::Review),
-        [] => match record.next_attempt(now) {
-            Some(attempt) => (record, Vec::new(), Decision::Send { attempt }),
-            None => {
-                let problem =
-                    "It was sent, the outcome is not known, and sending the same request again is no longer safe.";
-                (record.review(problem.into()), Vec::new(), Decision::Review)
-            }
-        },
-        several => {
-            let ids: Vec<&str> = several.iter().map(|t| t.id.as_str()).collect();
-            let problem = format!("Stripe lists transfers that do not match this payment: {}.", ids.join(", "));
-            (record.review(problem), Vec::new(), Decision::Review)
-        }
+    let live: Vec<&Transfer> = transfers.iter().filter(|t| t.amount_reversed_minor < t.amount_minor).collect();
+    if live.is_empty() {
+        record.found_nothing(now);
+    } else {
+        record.nothing = None;
     }
+    if let [one] = live.as_slice()
+        && record.is_ours(one)
+    {
+        let (record, effects) = record.settle(one);
+        return (record, effects, Decision::Settled);
+    }
+    if !transfers.is_empty() {
+        let ids: Vec<&str> = transfers.iter().map(|t| t.id.as_str()).collect();
+        let ids = ids.join(", ");
+        let problem = if live.is_empty() {
+            format!("What Stripe transferred for it was reversed whole: {ids}.")
+        } else {
+            format!("Stripe lists transfers that do not match this payment: {ids}.")
+        };
+        return (record.review(problem), Vec::new(), Decision::Review);
+    }
+    let decision = match (record.state, record.next_attempt(now)) {
+        (State::Review, _) => Decision::Review,
+        (_, Some(attempt)) => Decision::Send { attempt },
+        (_, None) => {
+            let problem =
+                "It was sent, the outcome is not known, and sending the same request again is no longer safe.";
+            record = record.review(problem.into());
+            Decision::Review
+        }
+    };
+    (record, Vec::new(), decision)
+}
+
+/// Settles what is open, if it is this payment; whatever else it may mean, the next look sees.
+fn told(record: Record, transfer: &Transfer) -> (Record, Vec<Effect>, Decision) {
+    if record.state.is_final() || !record.is_ours(transfer) {
+        return (record, Vec::new(), Decision::None);
+    }
+    let (record, effects) = record.settle(transfer);
+    (record, effects, Decision::Settled)
 }
 
 fn intent(mut record: Record, attempt: i64, now: DateTime<Utc>) -> Result<(Record, Vec<Effect>, Decision), Refusal> {
@@ -347,6 +228,7 @@ fn intent(mut record: Record, attempt: i64, now: DateTime<Utc>) -> Result<(Recor
         None => record.attempts.push(Attempt { n: attempt, first_sent_at: now, last_sent_at: now, outcome: None }),
     }
     record.state = State::Sending;
+    record.nothing = None;
     Ok((record, Vec::new(), Decision::None))
 }
 
@@ -410,7 +292,10 @@ fn answered(mut record: Record, attempt: i64, answer: Answer) -> Result<(Record,
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
+    use crate::{REPLAY_WINDOW_H, SealedItem};
 
     const ITEM: &str = "run_1:PARTNER_A";
 
@@ -436,6 +321,7 @@ mod tests {
             paid_at: None,
             problem: None,
             held: false,
+            nothing: None,
         }
     }
 
@@ -511,13 +397,29 @@ mod tests {
     }
 
     #[test]
+    fn what_stripe_tells_settles_what_it_pays_and_changes_nothing_else() {
+        let (record, _) = sent_with(Answer::ServerError { status: 500 });
+        let told = |record: &Record, transfer| step(record, Event::Told { transfer }).unwrap();
+        let (paid, effects, _) = told(&record, transfer("tr_1"));
+        assert_eq!((paid.state, effects.len()), (State::Paid, 1));
+        assert_eq!(told(&paid, transfer("tr_2")), (paid.clone(), Vec::new(), Decision::None));
+        let other = Transfer { amount_minor: 1, ..transfer("tr_1") };
+        assert_eq!(told(&record, other), (record.clone(), Vec::new(), Decision::None));
+    }
+
+    #[test]
     fn two_transfers_or_a_foreign_one_are_for_a_person() {
         let foreign = Transfer { item: None, ..transfer("tr_2") };
         let reversed = Transfer { amount_reversed_minor: 1, ..transfer("tr_3") };
-        for transfers in [vec![transfer("tr_1"), transfer("tr_2")], vec![foreign], vec![reversed]] {
+        let whole = Transfer { amount_reversed_minor: 12_300, ..transfer("tr_4") };
+        for transfers in [vec![transfer("tr_1"), transfer("tr_2")], vec![foreign], vec![reversed], vec![whole.clone()]]
+        {
             let (record, effects, decision) = step(&queued(), Event::Observed { transfers, now: at(0) }).unwrap();
             assert_eq!((record.state, decision, effects.len()), (State::Review, Decision::Review, 0));
         }
+        // What was reversed whole pays nothing, and does not stand in the way of the one that does.
+        let observed = Event::Observed { transfers: vec![whole, transfer("tr_1")], now: at(0) };
+        assert_eq!(step(&queued(), observed).unwrap().0.transfer.as_deref(), Some("tr_1"));
     }
 
     #[test]

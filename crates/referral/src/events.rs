@@ -46,8 +46,10 @@ pub(crate) enum Happening {
     Account { account: String, transfers: String, payouts_enabled: bool, requirements: Vec<String>, created_s: i64 },
     /// A connected account may receive transfers, or no longer.
     Transfers { account: String, status: String, created_s: i64 },
-    /// A transfer to an agency came back, all of it or a part.
-    TransferReversed { item: String, reversal: String, amount_minor: i64, at: DateTime<Utc> },
+    /// A transfer for a payment was made.
+    Transferred { item: String, transfer: payout::Transfer },
+    /// A transfer came back, all of it or a part; the payment that it says it is for.
+    TransferReversed { item: Option<String>, transfer: String, reversal: String, amount_minor: i64, at: DateTime<Utc> },
     /// A customer or checkout of Stripe carries the id of a referral.
     ClientNamed { customer: String, source: &'static str, referral: String },
     /// A promotion code is a partner's, as its metadata says.
@@ -142,6 +144,7 @@ pub(crate) fn read(event: &Value) -> Result<Vec<Happening>, String> {
                 created_s: created.timestamp(),
             }
         }
+        "transfer.created" | "transfer.updated" => transferred(object, created)?,
         "transfer.reversed" => return reversals(object, created),
         "customer.created" | "customer.updated" => {
             named(id_of(object, "/id"), "customer", id_of(object, "/metadata/referral_id"))
@@ -275,11 +278,25 @@ fn credit_note(object: &Value, voided: bool, created: DateTime<Utc>) -> Result<H
     })
 }
 
+fn transferred(object: &Value, created: DateTime<Utc>) -> Result<Happening, String> {
+    let Some(item) = id_of(object, "/metadata/item") else {
+        return Ok(Happening::Nothing("not a transfer of this program"));
+    };
+    let transfer = payout::Transfer {
+        id: text(object, "id")?,
+        created: time(object, "created").unwrap_or(created),
+        amount_minor: number(object, "amount")?,
+        amount_reversed_minor: number(object, "amount_reversed")?,
+        currency: text(object, "currency")?,
+        destination: id_of(object, "/destination").ok_or("destination is missing")?,
+        item: Some(item.clone()),
+    };
+    Ok(Happening::Transferred { item, transfer })
+}
+
 /// Each reversal of a transfer by itself.
 fn reversals(transfer: &Value, created: DateTime<Utc>) -> Result<Vec<Happening>, String> {
-    let Some(item) = id_of(transfer, "/metadata/item") else {
-        return Ok(vec![Happening::Nothing("not a transfer of this program")]);
-    };
+    let (id, item) = (text(transfer, "id")?, id_of(transfer, "/metadata/item"));
     let listed = items(transfer, "/reversals/data");
     if listed.is_empty() {
         return Err("reversals.data is missing".into());
@@ -287,6 +304,7 @@ fn reversals(transfer: &Value, created: DateTime<Utc>) -> Result<Vec<Happening>,
     let each = |r: &Value| {
         Ok(Happening::TransferReversed {
             item: item.clone(),
+            transfer: id.clone(),
             reversal: text(r, "id")?,
             amount_minor: number(r, "amount")?,
             at: time(r, "created").unwrap_or(created),

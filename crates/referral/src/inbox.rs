@@ -23,7 +23,7 @@ use crate::error::{ApiError, Raw, invalid};
 use crate::tokens::ms;
 use crate::{App, sql};
 
-pub(crate) use fetch::pages;
+pub(crate) use fetch::{pages, read};
 pub use keep::{forget_replayable, reduce_old, stripe_facts};
 pub use process::{Intake, process_received, read_stored, take_over_inbox};
 pub(crate) use process::{commit, known, read_now};

@@ -40,6 +40,8 @@ mod routes;
 mod rows;
 mod run_decide;
 mod run_draft;
+mod run_record;
+mod run_resolve;
 mod run_seal;
 mod run_send;
 mod run_turn;
@@ -49,6 +51,7 @@ mod signup;
 mod slices;
 mod slug;
 mod tokens;
+mod transfers;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -72,6 +75,7 @@ pub use notices::{send_messages, tell_what_is_needed};
 pub use outbox::{EVENT_TYPES, deliver as deliver_webhooks, forget_old_deliveries, resend_webhook, webhook_deliveries};
 pub use reconcile::{reconcile, reconcile_daily};
 pub use routes::{BODY_LIMIT, router};
+pub use run_resolve::look_at_unsettled;
 pub use schedule::draft_due_months;
 
 use db::Db;

@@ -10,18 +10,18 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use commission::format_minor;
-use payout::{Booked, Comparison, Finding, Recorded, Transfer};
+use payout::{Booked, Comparison, Event, Finding, Recorded, Transfer};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use wire::{Mismatch, Reconcile, Reconciliation, ReconciliationFinding};
 
 use crate::audit::{self, Actor, Entry};
 use crate::auth::{Finance, Staff};
 use crate::db::Stmt;
-use crate::error::{ApiError, Body, conflict, invalid, unavailable};
+use crate::error::{ApiError, Body, invalid, unavailable};
 use crate::notices::{self, Notice};
 use crate::tokens::{self, at, ms};
-use crate::{App, inbox, lock, run_send, sql};
+use crate::{App, lock, run_record, sql, transfers};
 
 /// What the daily one looks at.
 const DAYS: u32 = 40;
@@ -85,10 +85,11 @@ pub async fn reconcile_daily(app: &App) -> Result<bool, ApiError> {
 pub async fn reconcile(app: &App, by: &Actor, days: Option<u32>) -> Result<Reconciliation, ApiError> {
     let since = days.map(|days| app.host.now() - TimeDelta::days(days.into()));
     // The records are read after the lists, so that nothing that was made in between seems to be missing at Stripe.
-    let transfers: Vec<Listed> = listed(app, "transfers", &[], since).await?;
-    let group = format!("aikit:{}:", app.config.environment());
-    let transfers: Vec<Transfer> = transfers.into_iter().filter_map(|listed| listed.transfer(&group)).collect();
-    let booked: Vec<Taken> = listed(app, "balance_transactions", &[("type", "transfer")], since).await?;
+    let since_s = since.map(|since| since.timestamp().to_string());
+    let since_s = since_s.as_deref().map(|since| ("created[gte]", since));
+    let transfers = transfers::all(app, since_s.as_slice()).await?;
+    let of_transfers: Vec<_> = [("type", "transfer")].into_iter().chain(since_s).collect();
+    let booked: Vec<Taken> = transfers::listed(app, "balance_transactions", &of_transfers).await?;
     let booked: Vec<Booked> =
         booked.into_iter().map(|entry| Booked { transfer: entry.source, amount_minor: entry.amount }).collect();
     let compare = async || -> Result<Comparison, ApiError> {
@@ -99,8 +100,9 @@ pub async fn reconcile(app: &App, by: &Actor, days: Option<u32>) -> Result<Recon
     let mut settled = 0;
     for finding in all.findings.iter().filter(|f| f.mismatch == Mismatch::NotRecorded) {
         let its_own = transfers.iter().filter(|t| t.item.as_ref() == Some(&finding.item)).cloned().collect();
-        match run_send::found(app, &finding.item, its_own).await {
-            Ok(paid) => settled += u32::from(paid),
+        let seen = Event::Observed { transfers: its_own, now: app.host.now() };
+        match run_record::learn(app, &finding.item, &seen).await {
+            Ok((_, after, _)) => settled += u32::from(after.state == payout::State::Paid),
             // An executor was quicker.
             Err(error) if error.code == wire::ErrorCode::Changed => {}
             Err(other) => return Err(other),
@@ -114,61 +116,6 @@ pub async fn reconcile(app: &App, by: &Actor, days: Option<u32>) -> Result<Recon
         lock::lock_payouts(app, &Actor::System, &reason).await?;
     }
     keep(app, by, since, settled, &all).await
-}
-
-/// Every page of a list since an instant.
-async fn listed<T: serde::de::DeserializeOwned>(
-    app: &App,
-    path: &str,
-    query: &[(&str, &str)],
-    since: Option<DateTime<Utc>>,
-) -> Result<Vec<T>, ApiError> {
-    let since = since.map(|since| since.timestamp().to_string());
-    let mut query = query.to_vec();
-    query.extend(since.as_deref().map(|since| ("created[gte]", since)));
-    let all =
-        inbox::pages(app, path, &query).await?.map_err(|why| conflict(format!("Nothing was compared: {why}.")))?;
-    all.into_iter()
-        .map(|object| {
-            serde_json::from_value(object).map_err(|error| {
-                tracing::error!(%error, path, "stripe");
-                unavailable("Stripe's list has something in it that cannot be read, so nothing was compared.")
-            })
-        })
-        .collect()
-}
-
-/// A transfer in Stripe's list.
-#[derive(Deserialize)]
-struct Listed {
-    id: String,
-    created: i64,
-    amount: i64,
-    amount_reversed: i64,
-    currency: String,
-    #[serde(default)]
-    destination: Value,
-    #[serde(default)]
-    metadata: BTreeMap<String, String>,
-    #[serde(default)]
-    transfer_group: Option<String>,
-}
-
-impl Listed {
-    /// Of a group that begins so it is for a payout. Others are for something else.
-    fn transfer(mut self, group: &str) -> Option<Transfer> {
-        let of_group = self.transfer_group.as_deref().and_then(|of| of.strip_prefix(group)).map(str::to_owned);
-        let destination = self.destination.as_str().or_else(|| self.destination.pointer("/id").and_then(Value::as_str));
-        Some(Transfer {
-            created: DateTime::from_timestamp(self.created, 0)?,
-            amount_minor: self.amount,
-            amount_reversed_minor: self.amount_reversed,
-            currency: self.currency,
-            destination: destination.unwrap_or_default().to_owned(),
-            item: of_group.map(|item| self.metadata.remove("item").unwrap_or(item)),
-            id: self.id,
-        })
-    }
 }
 
 /// A balance transaction in Stripe's list.

@@ -16,7 +16,7 @@ use crate::describe::{Describe, Described};
 use crate::ports::Config;
 use crate::{
     App, audit, auth, click, error, health, inbox, join, links, lock, members, notices, origin, outbox, pages,
-    partners, reconcile, reviews, run_draft, run_seal, run_send, run_turn, runs, signup, slug,
+    partners, reconcile, reviews, run_draft, run_resolve, run_seal, run_send, run_turn, runs, signup, slug,
 };
 
 /// Largest request body, in bytes; webhooks have the same limit.
@@ -230,6 +230,9 @@ fn routes(config: &Config) -> Routes {
         .post("/v1/runs/{run}/unseal", run_turn::unseal, "Make a sealed run a draft again.")
         .post("/v1/runs/{run}/discard", run_turn::discard, "Give a run up; its month can be drafted again.")
         .post("/v1/runs/{run}/close", run_turn::close, "End a run without paying what is still queued.")
+        .get("/v1/items/{item}/check", run_resolve::check, "What is known of one payment.")
+        .post("/v1/items/{item}/look", run_resolve::look, "Look at Stripe now for one payment.")
+        .post("/v1/items/{item}/resolution", run_resolve::resolve, "Decide about a payment that is with a person.")
         .get("/v1/reconciliations", reconcile::list, "The records held against Stripe, the newest first.")
         .post("/v1/reconciliations", reconcile::now, "Hold the records against Stripe now.")
         .get("/v1/audit", audit::list, "The audit chain, the newest first.")

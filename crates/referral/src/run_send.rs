@@ -4,19 +4,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use commission::{Fact, FactBody};
-use payout::{Attempt, Decision, Effect, Event, LEASE_S, Outcome, Record, Seal, SealedItem, State as ItemState, step};
+use chrono::TimeDelta;
+use payout::{Decision, Effect, Event, LEASE_S, Seal, step};
 use serde::Deserialize;
 use wire::{
     ClaimItems, Claimed, ClaimedItem, Grant, Intent, Observe, Observed, RecordIntent, Settle, Settled, StopSending,
 };
 
 use crate::auth::ExecutorKey;
-use crate::db::{Stmt, Val, guard};
-use crate::error::{ApiError, Body, Segment, changed, conflict, forbidden, not_found, read_reason, unavailable};
+use crate::error::{ApiError, Body, Segment, changed, forbidden, not_found, read_reason, unavailable};
+use crate::run_record::{Loaded, free, load, refused, store};
 use crate::tokens::{at, ms};
-use crate::{App, journal, lock, run_turn, sql};
+use crate::{App, lock, run_record, run_turn, sql};
 
 #[derive(Deserialize)]
 struct GrantRow {
@@ -137,178 +136,12 @@ pub(crate) async fn stop(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
-struct ItemRow {
-    id: String,
-    run: String,
-    period: String,
-    partner: String,
-    amount_minor: i64,
-    currency: String,
-    destination: String,
-    digest: String,
-    state: ItemState,
-    held: i64,
-    transfer: Option<String>,
-    paid_at: Option<DateTime<Utc>>,
-    problem: Option<String>,
-    version: i64,
-    fence: i64,
-}
-
-struct Loaded {
-    record: Record,
-    run: String,
-    version: i64,
-    fence: i64,
-}
-
-async fn load(app: &App, item: &str) -> Result<Loaded, ApiError> {
-    #[derive(Deserialize)]
-    struct AttemptRow {
-        n: i64,
-        first_sent_ms: i64,
-        last_sent_ms: i64,
-        outcome: Option<Outcome>,
-    }
-    let answers = app
-        .db
-        .batch(vec![
-            sql!(
-                "SELECT i.id, i.run, r.period, i.partner, i.amount_minor, i.currency, i.destination, i.digest, i.state, i.held,
-                        i.transfer, i.paid_at, i.problem, i.version, i.fence
-                 FROM run_item i JOIN run r ON r.id = i.run WHERE i.id = ?1 AND i.sealed = 1",
-                item,
-            ),
-            sql!("SELECT n, first_sent_ms, last_sent_ms, outcome FROM attempt WHERE item = ?1 ORDER BY n", item),
-        ])
-        .await?;
-    let [row, attempts] = answers.as_slice() else {
-        return Err(unavailable("The item was not read in full. Try again."));
-    };
-    let row: Option<ItemRow> = row.first()?;
-    let row = row.ok_or_else(|| not_found("There is no such item."))?;
-    let attempts: Vec<AttemptRow> = attempts.all()?;
-    let attempt = |a: AttemptRow| Attempt {
-        n: a.n,
-        first_sent_at: at(a.first_sent_ms),
-        last_sent_at: at(a.last_sent_ms),
-        outcome: a.outcome,
-    };
-    let record = Record {
-        description: format!("AIKit partner commission {} · {}", row.period, row.partner),
-        item: SealedItem {
-            item: row.id,
-            partner: row.partner,
-            amount_minor: row.amount_minor,
-            currency: row.currency,
-            destination: row.destination,
-            digest: row.digest,
-        },
-        environment: app.config.environment().into(),
-        state: row.state,
-        attempts: attempts.into_iter().map(attempt).collect(),
-        transfer: row.transfer,
-        paid_at: row.paid_at,
-        problem: row.problem,
-        held: row.held != 0,
-    };
-    Ok(Loaded { record, run: row.run, version: row.version, fence: row.fence })
-}
-
 fn my_lease(loaded: &Loaded, fence: i64) -> Result<(), ApiError> {
     if loaded.fence == fence {
         Ok(())
     } else {
         Err(changed(format!("Another executor has claimed item {} meanwhile.", loaded.record.item.item)))
     }
-}
-
-/// One guarded batch: the record as `step` left it, its attempts, the fact of a payment, and the run's end.
-async fn store(
-    app: &App,
-    loaded: &Loaded,
-    after: &Record,
-    effects: &[Effect],
-    free_lease: bool,
-    relies_on: Option<Stmt>,
-) -> Result<(), ApiError> {
-    let item = &after.item.item;
-    let now = ms(app.host.now());
-    let mut batch: Vec<Stmt> = vec![
-        guard(
-            "EXISTS (SELECT 1 FROM run_item WHERE id = ?1 AND fence = ?2 AND version = ?3)",
-            vec![item.into(), loaded.fence.into(), loaded.version.into()],
-        ),
-        sql!(
-            "UPDATE run_item SET state = ?2, held = ?3, transfer = ?4, paid_at = ?5, problem = ?6, version = version + 1,
-                lease_until_ms = CASE WHEN ?7 = 1 THEN 0 ELSE lease_until_ms END WHERE id = ?1",
-            item,
-            after.state.name(),
-            after.held,
-            after.transfer.as_deref(),
-            after.paid_at.map(|t| t.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-            after.problem.as_deref(),
-            free_lease,
-        ),
-    ];
-    batch.extend(relies_on);
-    for a in after.attempts.iter().filter(|a| !loaded.record.attempts.contains(a)) {
-        batch.push(sql!(
-            "INSERT INTO attempt (item, n, first_sent_ms, last_sent_ms, outcome) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (item, n) DO UPDATE SET last_sent_ms = excluded.last_sent_ms, outcome = excluded.outcome",
-            item,
-            a.n,
-            ms(a.first_sent_at),
-            ms(a.last_sent_at),
-            a.outcome.map_or(Val::Null, |o| outcome_name(o).into()),
-        ));
-    }
-    for effect in effects {
-        if let Effect::PostPaid { at, .. } = effect {
-            let body = FactBody::PayoutPaid {
-                payout: item.clone(),
-                partner: after.item.partner.clone(),
-                amount_minor: after.item.amount_minor,
-            };
-            batch.push(journal::insert(&Fact { id: format!("payout_paid:{item}"), at: *at, body })?);
-        }
-    }
-    if after.state.is_final() {
-        batch.push(sql!(
-            "UPDATE run SET state = 'done', done_ms = ?2 WHERE id = ?1 AND state = 'sending'
-             AND NOT EXISTS (SELECT 1 FROM run_item WHERE run = ?1 AND state NOT IN ('paid', 'void'))",
-            &loaded.run,
-            now,
-        ));
-    }
-    app.db.batch(batch).await?;
-    Ok(())
-}
-
-/// What Stripe's lists have of an item that is not recorded as paid. Nothing is sent by it, so no lease is needed. Answers
-/// whether it is recorded as paid now.
-pub(crate) async fn found(app: &App, item: &str, transfers: Vec<payout::Transfer>) -> Result<bool, ApiError> {
-    let loaded = load(app, item).await?;
-    let (after, effects, _) =
-        step(&loaded.record, Event::Observed { transfers, now: app.host.now() }).map_err(refused)?;
-    if after != loaded.record {
-        store(app, &loaded, &after, &effects, after.state.is_final(), None).await?;
-    }
-    Ok(after.state == ItemState::Paid)
-}
-
-fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Accepted => "accepted",
-        Outcome::Refused => "refused",
-        Outcome::Lost => "lost",
-        Outcome::ServerError => "server_error",
-    }
-}
-
-fn refused(refusal: payout::Refusal) -> ApiError {
-    conflict(format!("{refusal}."))
 }
 
 /// `POST /v1/items/{item}/observations`.
@@ -325,7 +158,8 @@ pub(crate) async fn observe(
     let (after, effects, decision) = step(&loaded.record, event).map_err(refused)?;
     let mut version = loaded.version;
     if after != loaded.record {
-        store(&app, &loaded, &after, &effects, after.state.is_final(), None).await?;
+        let freed = if after.state.is_final() { vec![free(&item)] } else { Vec::new() };
+        store(&app, &loaded, &after, &effects, freed).await?;
         version += 1;
     }
     Ok(Json(match decision {
@@ -351,7 +185,7 @@ pub(crate) async fn intent(
     }
     let event = Event::Intent { attempt: asked.attempt, now: app.host.now() };
     let (after, effects, _) = step(&loaded.record, event).map_err(refused)?;
-    store(&app, &loaded, &after, &effects, false, Some(lock::unlocked())).await?;
+    store(&app, &loaded, &after, &effects, vec![lock::unlocked()]).await?;
     Ok(Json(Intent { attempt: asked.attempt, key: after.key(asked.attempt), params: after.params() }))
 }
 
@@ -362,12 +196,8 @@ pub(crate) async fn settle(
     Segment(item): Segment,
     Body(said): Body<Settle>,
 ) -> Result<Json<Settled>, ApiError> {
-    let loaded = load(&app, &item).await?;
     let event = Event::Answered { attempt: said.attempt, answer: said.answer };
-    let (after, effects, _) = step(&loaded.record, event).map_err(refused)?;
-    if after != loaded.record {
-        store(&app, &loaded, &after, &effects, true, None).await?;
-    }
+    let (run, after, effects) = run_record::learn(&app, &item, &event).await?;
     let stop = effects.iter().find_map(|effect| match effect {
         Effect::StopRun { reason } => Some(reason),
         Effect::PostPaid { .. } => None,
@@ -375,7 +205,7 @@ pub(crate) async fn settle(
     if let Some(reason) = stop {
         // No further item can succeed: finance sends again once the cause is solved.
         tracing::warn!(item, problem = after.problem, "the run is stopped");
-        app.db.query(run_turn::end_grants(&app, &loaded.run, reason)).await?;
+        app.db.query(run_turn::end_grants(&app, &run, reason)).await?;
     }
     Ok(Json(Settled { state: after.state, stop: stop.is_some() }))
 }

@@ -49,6 +49,9 @@ pub(crate) fn start(app: &App, follow: Option<Arc<Follow>>) -> Duties {
         referral::read_stored(&app).await;
         Ok(())
     });
+    duties.every("payments that are not settled", UNHURRIED, app, &clock, |app| async move {
+        referral::look_at_unsettled(&app).await.map(drop)
+    });
     duties.every("the daily reconciliation", UNHURRIED, app, &clock, |app| async move {
         referral::reconcile_daily(&app).await.map(drop)
     });

@@ -455,6 +455,7 @@ fn record(work: &Work, description: &str) -> Record {
         paid_at: None,
         problem: None,
         held: false,
+        nothing: None,
     }
 }
 

@@ -128,6 +128,12 @@ calls! {
     discard_run: Post "/v1/runs/{run}/discard" (TurnBack) -> Vec<RunSummary>;
     /// End a run without paying what is still queued.
     close_run: Post "/v1/runs/{run}/close" (CloseRun) -> Run;
+    /// What is known of one payment of a sealed run.
+    item_check: Get "/v1/items/{item}/check" (Nothing) -> ItemCheck;
+    /// Look at Stripe now for one payment.
+    look_at_item: Post "/v1/items/{item}/look" (Nothing) -> ItemCheck;
+    /// Decide about a payment that is with a person.
+    resolve_item: Post "/v1/items/{item}/resolution" (ResolveItem) -> ItemCheck;
     /// The brake on payouts.
     payouts_lock: Get "/v1/payouts-lock" (Nothing) -> PayoutLock;
     /// The records held against Stripe, the newest first.

@@ -14,6 +14,7 @@ mod operations;
 mod partner;
 mod people;
 mod reconcile;
+mod resolve;
 mod session;
 mod staff;
 
@@ -24,8 +25,10 @@ pub use finance::*;
 pub use intake::*;
 pub use operations::*;
 pub use partner::*;
+pub use payout::State as PayoutState;
 pub use people::*;
 pub use reconcile::*;
+pub use resolve::*;
 pub use session::*;
 pub use staff::*;
 

@@ -1,3 +1,4 @@
+use crate::PayoutState;
 use chrono::{DateTime, NaiveDate, Utc};
 use commission::{ClientStatus, Flag, Line, PlatinumProgress, Tier, Totals, VolumeProgress};
 use serde::{Deserialize, Serialize};
@@ -278,24 +279,6 @@ pub struct Touch {
     pub at: DateTime<Utc>,
     /// What happened, in words.
     pub what: String,
-}
-
-/// Where one transfer stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PayoutState {
-    /// Waits to be sent.
-    Queued,
-    /// An intent is recorded; the answer is awaited.
-    Sending,
-    /// Sent, and nobody knows yet whether it arrived.
-    Unknown,
-    /// A person must look.
-    Review,
-    /// Stripe has the transfer.
-    Paid,
-    /// Closed without a payment.
-    Void,
 }
 
 /// A payout: our transfer to an agency.

@@ -57,6 +57,8 @@ const OBJECT: &[&str] = &[
     "refunds.data.*.payment_intent",
     "refunds.data.*.charge",
     "out_of_band_amount",
+    "amount_reversed",
+    "destination",
     "reversals.data.*.id",
     "reversals.data.*.amount",
     "reversals.data.*.created",

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use commission::{Fact, FactBody};
+use payout::{Event, step};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use crate::error::ApiError;
 use crate::events::{self, About, Client, Happening, Paid, Price, part_of, share_of, spread};
 use crate::promotion::{self, Payment};
 use crate::signup::known_partner;
-use crate::{App, journal, sql};
+use crate::{App, journal, run_record, sql};
 
 /// What one event comes to.
 pub(super) enum Outcome {
@@ -137,8 +138,9 @@ async fn one(app: &App, happening: Happening, event: &Value) -> Result<Outcome, 
         Happening::Transfers { account, status, created_s } => {
             about_account(app, &account, vec![transfers_of(&account, &status, created_s)]).await
         }
-        Happening::TransferReversed { item, reversal, amount_minor, at } => {
-            reversed(app, item, &reversal, amount_minor, at).await
+        Happening::Transferred { item, transfer } => transferred(app, &item, transfer).await,
+        Happening::TransferReversed { item, transfer, reversal, amount_minor, at } => {
+            reversed(app, item, &transfer, &reversal, amount_minor, at).await
         }
         Happening::ClientNamed { customer, source, referral } => {
             let name = format!("customer:{customer}");
@@ -487,23 +489,62 @@ async fn about_account(app: &App, account: &str, batch: Vec<Stmt>) -> Result<Out
     })
 }
 
+/// A transfer settles the payment that it is for, if nobody has recorded it yet.
+async fn transferred(app: &App, item: &str, transfer: payout::Transfer) -> Result<Outcome, ApiError> {
+    let loaded = match run_record::load(app, item).await {
+        Ok(loaded) => loaded,
+        Err(error) if error.code == wire::ErrorCode::NotFound => {
+            return Ok(Outcome::Ignore(format!("no sealed run has the item {item}")));
+        }
+        Err(error) => return Err(error),
+    };
+    let (after, effects, _) = step(&loaded.record, Event::Told { transfer }).map_err(run_record::refused)?;
+    if after == loaded.record {
+        return Ok(Outcome::Ignore("it tells nothing new of the payment".into()));
+    }
+    let (batch, names) = run_record::change(app, &loaded, &after, &effects)?;
+    Ok(Outcome::Do(batch, names))
+}
+
+/// Money comes back of the transfer that pays a payment. Whether it does is known once the payment is settled: one of two
+/// that Stripe made for it may be reversed as one too many.
 async fn reversed(
     app: &App,
-    item: String,
+    item: Option<String>,
+    transfer: &str,
     reversal: &str,
     amount_minor: i64,
     at: DateTime<Utc>,
 ) -> Result<Outcome, ApiError> {
     #[derive(Deserialize)]
     struct Row {
+        id: String,
         partner: String,
+        transfer: Option<String>,
+        state: payout::State,
     }
-    let row: Option<Row> = app.db.query(sql!("SELECT partner FROM run_item WHERE id = ?1", &item)).await?.first()?;
-    let Some(row) = row else { return Ok(Outcome::Ignore(format!("no run has the item {item}"))) };
+    let row: Option<Row> = app
+        .db
+        .query(sql!(
+            "SELECT id, partner, transfer, state FROM run_item WHERE transfer = ?1 OR id = ?2 ORDER BY transfer = ?1 DESC LIMIT 1",
+            transfer,
+            item.as_deref(),
+        ))
+        .await?
+        .first()?;
+    let Some(row) = row else {
+        return Ok(Outcome::Ignore("no run has a payment that it was for".into()));
+    };
     if amount_minor <= 0 {
         return Ok(Outcome::Ignore("nothing was reversed".into()));
     }
-    let body = FactBody::PayoutReversed { payout: item, amount_minor: Some(amount_minor) };
+    if row.transfer.as_deref() != Some(transfer) {
+        return Ok(match row.state.is_final() {
+            true => Outcome::Ignore(format!("{transfer} is not what pays {}", row.id)),
+            false => wait_for(format!("payout:{}", row.id)),
+        });
+    }
+    let body = FactBody::PayoutReversed { payout: row.id, amount_minor: Some(amount_minor) };
     let fact = Fact { id: format!("payout_reversed:{reversal}"), at, body };
     Ok(Outcome::Do(vec![journal::insert_for_partner(&fact, &row.partner)?], Vec::new()))
 }

@@ -171,7 +171,7 @@ fn data(list: &Value) -> &[Value] {
 }
 
 /// Reads from Stripe. The inner `Err` is a reason that waiting does not solve; a fault is tried again by itself.
-async fn read(app: &App, path: &str, query: &[(&str, &str)]) -> Result<Result<Value, String>, ApiError> {
+pub(crate) async fn read(app: &App, path: &str, query: &[(&str, &str)]) -> Result<Result<Value, String>, ApiError> {
     let key = app.config.stripe_read_key.clone();
     if key.is_empty() {
         return Ok(Err("set STRIPE_READ_KEY, so that Stripe can be asked, and start the server again".into()));

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use payout::{
-    Answer, Decision, Effect, Event, LEASE_S, Outcome, Record, Seal, SealedItem, State, Transfer, TransferParams, step,
+    Answer, Decision, Effect, Event, LEASE_S, Nothing, Outcome, Record, Resolution, Seal, SealedItem, State, Transfer,
+    TransferParams, step,
 };
 use stripe::{Clock, Deadline, Ledger, LedgerError, NotSent, Standing, StripeError, Transfers};
 use tokio::sync::Notify;
@@ -17,33 +18,9 @@ use wire::{
     Settled, StopSending,
 };
 
-pub(crate) const RUN: &str = "run_1";
+use crate::faults::{Chooser, Fault};
 
-/// What goes wrong with one call.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fault {
-    None,
-    /// It is not done, and the caller gets no answer.
-    LostBefore,
-    /// It is done, and the caller gets no answer.
-    LostAfter,
-    /// The caller's process ends before it is done.
-    CrashBefore,
-    /// The caller's process ends when it is done.
-    CrashAfter,
-    /// Stripe answers this, without doing anything, and keeps the answer under the key where it would.
-    Answer(Answer),
-    /// Stripe answers 500, and carries it out so much later.
-    ServerErrorThenDone(Duration),
-    /// The connection breaks, and Stripe carries it out so much later; until then the key is in use.
-    LostThenDone(Duration),
-    /// A list without anything; once a database was restored, without what is new.
-    Lagging,
-    /// No byte leaves the computer.
-    NotSent,
-    /// It is done, and the caller's process stands still for so long before it goes on.
-    Frozen(Duration),
-}
+pub(crate) const RUN: &str = "run_1";
 
 /// How a ledger decides that is known to be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +33,8 @@ pub(crate) enum Design {
     OneKeyForEver,
     /// A 500 counts as a refusal: the next attempt has a key of its own.
     NewKeyOnServerError,
+    /// A person says at once that it was not paid, after one look.
+    NoQuarantine,
 }
 
 /// A call that arrived at Stripe.
@@ -116,103 +95,6 @@ pub(crate) struct Inner {
     pub(crate) tamper_claim: Option<fn(&mut Claimed)>,
     pub(crate) tamper_intent: Option<fn(&mut Intent)>,
     pub(crate) grants: Vec<Result<Vec<Grant>, LedgerError>>,
-}
-
-/// Goes through every way in which so many calls can fail: each history is a path of choices, and the next one differs from
-/// it in the last choice that has another option.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Chooser {
-    path: Vec<(usize, usize)>,
-    at: usize,
-    /// Calls that fail in a history, at most.
-    most: usize,
-    failed: usize,
-}
-
-impl Chooser {
-    /// The first history, in which nothing fails, of those in which at most so many calls do.
-    pub(crate) fn first(most: usize) -> Chooser {
-        Chooser { most, ..Chooser::default() }
-    }
-
-    /// One of so many options.
-    pub(crate) fn choose(&mut self, options: usize) -> usize {
-        if self.at == self.path.len() {
-            self.path.push((0, options));
-        }
-        let (chosen, _) = self.path[self.at];
-        self.at += 1;
-        chosen
-    }
-
-    /// The next history, if there is one.
-    pub(crate) fn next(mut self) -> Option<Chooser> {
-        while self.path.last().is_some_and(|(chosen, options)| chosen + 1 == *options) {
-            self.path.pop();
-        }
-        self.path.last_mut()?.0 += 1;
-        Some(Chooser { at: 0, failed: 0, ..self })
-    }
-
-    fn fault(&mut self, call: &str) -> Fault {
-        if self.failed == self.most {
-            return Fault::None;
-        }
-        let options = faults_of(call);
-        let chosen = self.choose(options.len());
-        self.failed += usize::from(chosen > 0);
-        options[chosen].clone()
-    }
-
-    /// Whether anything has failed so far.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed > 0
-    }
-}
-
-/// Everything that can happen to a call; nothing first.
-fn faults_of(call: &str) -> Vec<Fault> {
-    let hour = Duration::from_secs(3_600);
-    let refused = |code: &str| Fault::Answer(Answer::Refused { code: code.into(), message: "No.".into() });
-    match call {
-        "list" => vec![
-            Fault::None,
-            Fault::Lagging,
-            Fault::CrashBefore,
-            Fault::NotSent,
-            Fault::Answer(Answer::Busy),
-            Fault::Answer(Answer::Unauthorized),
-        ],
-        "create" => vec![
-            Fault::None,
-            Fault::CrashBefore,
-            Fault::CrashAfter,
-            Fault::LostBefore,
-            Fault::LostAfter,
-            Fault::NotSent,
-            refused("account_invalid"),
-            refused("balance_insufficient"),
-            Fault::Answer(Answer::Busy),
-            Fault::Answer(Answer::Unauthorized),
-            Fault::Answer(Answer::KeyMisused),
-            Fault::Answer(Answer::ServerError { status: 500 }),
-            Fault::ServerErrorThenDone(hour / 60),
-            Fault::ServerErrorThenDone(hour),
-            Fault::ServerErrorThenDone(30 * hour),
-            Fault::LostThenDone(hour / 60),
-            Fault::LostThenDone(hour),
-        ],
-        "intent" => vec![
-            Fault::None,
-            Fault::LostBefore,
-            Fault::LostAfter,
-            Fault::CrashBefore,
-            Fault::CrashAfter,
-            Fault::Frozen(Duration::from_secs(31)),
-            Fault::Frozen(hour),
-        ],
-        _ => vec![Fault::None, Fault::LostBefore, Fault::LostAfter, Fault::CrashBefore, Fault::CrashAfter],
-    }
 }
 
 /// Clones are the same world.
@@ -398,6 +280,7 @@ impl Entry {
             paid_at: None,
             problem: None,
             held: false,
+            nothing: None,
         };
         Entry { record, fence: 0, version: 1, leased_until: DateTime::UNIX_EPOCH }
     }
@@ -425,7 +308,7 @@ impl Inner {
             let open = matches!(entry.record.state, State::Sending | State::Unknown);
             let failed = entry.record.attempts.last().is_some_and(|a| a.outcome == Some(Outcome::ServerError));
             let anew = match self.design {
-                Design::Ours => false,
+                Design::Ours | Design::NoQuarantine => false,
                 Design::PostThenRecord => {
                     transfers.clear();
                     open
@@ -633,6 +516,27 @@ impl World {
         };
         inner.keys.insert(key.into(), (now, answer.clone()));
         answer
+    }
+
+    /// The server looks at Stripe for an item, as it does once an hour.
+    pub(crate) fn look(&self, item: &str) {
+        let mut inner = self.lock();
+        self.catch_up(&mut inner);
+        let its_own = inner.transfers.iter().map(|(_, t)| t).filter(|t| t.item.as_deref() == Some(item));
+        let transfers = its_own.cloned().collect();
+        let known = inner.decide(item, Event::Observed { transfers, now: self.time() });
+        assert!(known.is_ok());
+    }
+
+    /// A person says that an item that is with a person was not paid, if that may be said.
+    pub(crate) fn says_not_paid(&self, item: &str) -> bool {
+        let (mut inner, now) = (self.lock(), self.time());
+        if inner.design == Design::NoQuarantine {
+            let long_ago = now - TimeDelta::hours(1_000);
+            let entry = inner.entries.get_mut(item).unwrap();
+            entry.record.nothing = Some(Nothing { since: long_ago, last: now });
+        }
+        inner.decide(item, Event::Resolved { resolution: Resolution::Again }).is_ok()
     }
 
     /// The ledger as a backup keeps it.

@@ -384,6 +384,122 @@ partner: string,
 reason: string, };
 
 /**
+ * One attempt to pay.
+ */
+export type ItemAttempt = { 
+/**
+ * From 1.
+ */
+n: number, 
+/**
+ * Its idempotency key: how Stripe's log finds it.
+ */
+key: string, 
+/**
+ * When it was first about to be sent.
+ */
+first_sent_at: string, 
+/**
+ * When it was last about to be sent.
+ */
+last_sent_at: string, 
+/**
+ * What came of it, as far as it is known.
+ */
+outcome: Outcome | null, };
+
+/**
+ * `GET /v1/items/{item}/check` and `POST …/look`: what is known of one payment of a sealed run.
+ */
+export type ItemCheck = { 
+/**
+ * Id of the item.
+ */
+item: string, 
+/**
+ * Where it stands.
+ */
+state: PayoutState, 
+/**
+ * What was said against it last.
+ */
+problem: string | null, 
+/**
+ * What was approved, in minor units.
+ */
+amount_minor: number, 
+/**
+ * The connected account that was approved.
+ */
+destination: string, 
+/**
+ * Stripe's transfer, once paid.
+ */
+transfer: string | null, 
+/**
+ * Every attempt, the oldest first.
+ */
+attempts: Array<ItemAttempt>, 
+/**
+ * Until when Stripe may still carry out what was sent; `null` where nothing was.
+ */
+quarantine_until: string | null, 
+/**
+ * When the server or finance last looked at Stripe.
+ */
+looked_at: string | null, 
+/**
+ * Why nobody may say yet that it was not paid, and what to do; `null` where one may.
+ */
+not_yet: string | null, 
+/**
+ * What Stripe lists for it, where this answers a look.
+ */
+listed: Array<ListedTransfer> | null, 
+/**
+ * What people said of it, the oldest first.
+ */
+decisions: Array<ItemDecision>, 
+/**
+ * How many must say the same.
+ */
+decisions_needed: number, };
+
+/**
+ * What one person said of a payment that was with a person.
+ */
+export type ItemDecision = { 
+/**
+ * What.
+ */
+resolution: ItemResolution, 
+/**
+ * Of one found: the transfer.
+ */
+transfer: string | null, 
+/**
+ * Address of who said so.
+ */
+by: string, 
+/**
+ * Why.
+ */
+reason: string, 
+/**
+ * When.
+ */
+at: string, 
+/**
+ * It was said of what stands now: it counts.
+ */
+counts: boolean, };
+
+/**
+ * How a payment that is with a person goes on.
+ */
+export type ItemResolution = "found" | "again" | "void";
+
+/**
  * `POST /v1/partners`: an agency joins.
  */
 export type JoinPartner = { 
@@ -549,6 +665,35 @@ signups: number,
 archived: boolean, };
 
 /**
+ * A transfer in Stripe's list of an item.
+ */
+export type ListedTransfer = { 
+/**
+ * `tr_…`.
+ */
+transfer: string, 
+/**
+ * When Stripe made it.
+ */
+created: string, 
+/**
+ * Minor units.
+ */
+amount_minor: number, 
+/**
+ * Of which reversed.
+ */
+reversed_minor: number, 
+/**
+ * ISO 4217, lower case.
+ */
+currency: string, 
+/**
+ * Connected account.
+ */
+destination: string, };
+
+/**
  * What is wrong with a payment, the worst first.
  */
 export type Mismatch = "double" | "no_record" | "not_recorded" | "not_listed" | "differs" | "reversed" | "balance";
@@ -668,6 +813,11 @@ export type OnboardingLink = {
  * Open it in a browser.
  */
 url: string, };
+
+/**
+ * What came of an attempt.
+ */
+export type Outcome = "accepted" | "refused" | "lost" | "server_error";
 
 /**
  * `GET /v1/overview`: an agency's first page.
@@ -840,7 +990,7 @@ admin: string | null,
 finance: string | null, };
 
 /**
- * Where one transfer stands.
+ * Where a payment stands.
  */
 export type PayoutState = "queued" | "sending" | "unknown" | "review" | "paid" | "void";
 
@@ -1025,6 +1175,23 @@ export type RequestCode = {
  * Address of the person.
  */
 email: string, };
+
+/**
+ * `POST /v1/items/{item}/resolution`: needs a fresh sign-in, and as many people as an approval.
+ */
+export type ResolveItem = { 
+/**
+ * How it goes on.
+ */
+resolution: ItemResolution, 
+/**
+ * Of one found: `tr_…`.
+ */
+transfer: string | null, 
+/**
+ * Why, in 1 to 500 characters.
+ */
+reason: string, };
 
 /**
  * What a person may do.
@@ -1606,6 +1773,12 @@ export type Calls = {
   discard_run: { args: { run: string } & TurnBack; answer: Array<RunSummary> };
   /** End a run without paying what is still queued. */
   close_run: { args: { run: string } & CloseRun; answer: Run };
+  /** What is known of one payment of a sealed run. */
+  item_check: { args: { item: string }; answer: ItemCheck };
+  /** Look at Stripe now for one payment. */
+  look_at_item: { args: { item: string }; answer: ItemCheck };
+  /** Decide about a payment that is with a person. */
+  resolve_item: { args: { item: string } & ResolveItem; answer: ItemCheck };
   /** The brake on payouts. */
   payouts_lock: { args: Nothing; answer: PayoutLock };
   /** The records held against Stripe, the newest first. */
@@ -1646,6 +1819,9 @@ export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; pat
   unseal_run: { method: 'POST', path: '/v1/runs/{run}/unseal' },
   discard_run: { method: 'POST', path: '/v1/runs/{run}/discard' },
   close_run: { method: 'POST', path: '/v1/runs/{run}/close' },
+  item_check: { method: 'GET', path: '/v1/items/{item}/check' },
+  look_at_item: { method: 'POST', path: '/v1/items/{item}/look' },
+  resolve_item: { method: 'POST', path: '/v1/items/{item}/resolution' },
   payouts_lock: { method: 'GET', path: '/v1/payouts-lock' },
   reconciliations: { method: 'GET', path: '/v1/reconciliations' },
   reconcile: { method: 'POST', path: '/v1/reconciliations' },
