@@ -1,46 +1,23 @@
-//! An agency joins, accepts the terms, and is led on to Stripe.
+//! An agency joins and accepts the terms.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use chrono::TimeDelta;
+use axum::http::StatusCode;
 use commission::{Fact, FactBody};
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
-use wire::{AcceptTerms, AcceptedTerms, CurrentTerms, JoinPartner, Joined, OnboardingLink};
+use wire::{AcceptTerms, AcceptedTerms, CurrentTerms, JoinPartner, Joined};
 
+use crate::account::{ONBOARDING_GOOD, is_payable, not_payable, onboarding_token, onboarding_url};
 use crate::audit::{self, Entry};
 use crate::auth::{Partner, read_email};
 use crate::db::DbError;
-use crate::error::{ApiError, Body, Segment, changed, conflict, invalid, not_found, unavailable};
+use crate::error::{ApiError, Body, changed, conflict, invalid};
 use crate::limits::{self, Network};
 use crate::members::Owner;
-use crate::ports::{Config, HttpRequest};
 use crate::tokens::{self, at, ms};
-use crate::{App, inbox, journal, sql};
-
-/// How long an onboarding address is good.
-const ONBOARDING_GOOD: TimeDelta = TimeDelta::days(7);
-
-/// Where Stripe pays out to from a platform there (self-serve cross-border payouts: US, UK, EEA, CA, CH).
-const PAYABLE: [&str; 34] = [
-    "US", "GB", "CA", "CH", "AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IS", "IE",
-    "IT", "LV", "LI", "LT", "LU", "MT", "NL", "NO", "PL", "PT", "RO", "SK", "SI", "ES", "SE",
-];
-
-/// Whether Stripe can pay out to a country.
-pub(crate) fn is_payable(country: &str) -> bool {
-    PAYABLE.contains(&country)
-}
-
-/// What an agency is told where it cannot.
-pub(crate) fn not_payable(country: &str) -> String {
-    format!(
-        "You can refer and earn from {country}, but Stripe cannot pay out to it yet: your balance waits until it can."
-    )
-}
+use crate::{App, journal, sql};
 
 /// `GET /v1/terms/current`.
 pub(crate) async fn current_terms(State(app): State<App>) -> Json<CurrentTerms> {
@@ -199,153 +176,4 @@ pub(crate) async fn join(
         StatusCode::CREATED,
         Json(Joined { partner_code: code, onboarding_url: onboarding_url(&app.config, &token), notice }),
     ))
-}
-
-fn onboarding_token(token: &str, partner: &str, expires_ms: i64) -> crate::db::Stmt {
-    sql!(
-        "INSERT INTO onboarding_token (hash, partner, expires_ms) VALUES (?1, ?2, ?3)",
-        tokens::hash(token),
-        partner,
-        expires_ms
-    )
-}
-
-fn onboarding_url(config: &Config, token: &str) -> String {
-    let mut url = config.public_url.clone();
-    url.set_path(&format!("/onboard/{token}"));
-    url.into()
-}
-
-/// `POST /v1/onboarding`: a fresh address for the signed-in owner.
-pub(crate) async fn onboarding_link(owner: Owner, State(app): State<App>) -> Result<Json<OnboardingLink>, ApiError> {
-    let token = tokens::secret(&*app.host, "aik_onb");
-    app.db.query(onboarding_token(&token, &owner.agency.code, ms(app.host.now() + ONBOARDING_GOOD))).await?;
-    Ok(Json(OnboardingLink { url: onboarding_url(&app.config, &token) }))
-}
-
-#[derive(Deserialize)]
-struct Agency {
-    code: String,
-    name: String,
-    email: String,
-    website: String,
-    country: String,
-    account: Option<String>,
-}
-
-/// `GET /onboard/{token}`: creates or resumes the account and goes on to a fresh Stripe link, which is never stored.
-/// Stripe comes back to this same address, with `?back=done` or `?back=again`.
-pub(crate) async fn onboard(
-    State(app): State<App>,
-    Segment(token): Segment,
-    axum::extract::RawQuery(query): axum::extract::RawQuery,
-) -> Result<Response, ApiError> {
-    let agency: Option<Agency> = app
-        .db
-        .query(sql!(
-            "SELECT p.code, p.name, p.email, p.website, p.country, p.account FROM onboarding_token t
-             JOIN partner p ON p.code = t.partner WHERE t.hash = ?1 AND t.expires_ms > ?2",
-            tokens::hash(&token),
-            ms(app.host.now()),
-        ))
-        .await?
-        .first()?;
-    let agency = agency
-        .ok_or_else(|| not_found("This address has expired. Sign in, and continue the set-up from your overview."))?;
-    if query.as_deref() == Some("back=done") {
-        return Ok(Html(DONE).into_response());
-    }
-    if !is_payable(&agency.country) {
-        return Err(conflict(format!(
-            "Stripe cannot pay out to {} yet. Your commission is kept until it can.",
-            agency.country
-        )));
-    }
-    let account = match agency.account.clone() {
-        Some(account) => account,
-        None => create_account(&app, &agency).await?,
-    };
-    let back = |how: &str| format!("{}?back={how}", onboarding_url(&app.config, &token));
-    let form = vec![
-        ("account".into(), account),
-        ("type".into(), "account_onboarding".into()),
-        ("refresh_url".into(), back("again")),
-        ("return_url".into(), back("done")),
-    ];
-    let link: StripeLink = stripe(&app, "/v1/account_links", tokens::id(&*app.host, "lnk"), form).await?;
-    let target =
-        Url::parse(&link.url).map_err(|_| unavailable("Stripe gave an address that cannot be used. Try again."))?;
-    Ok((StatusCode::FOUND, [(header::LOCATION, target.to_string())]).into_response())
-}
-
-const DONE: &str = "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>AIKit Partners</title>\
-<body style='font:16px/1.5 system-ui;max-width:32rem;margin:20vh auto;padding:0 1rem;color-scheme:light dark'>\
-<h1 style='font-size:1.4rem'>Thank you, that is all for now</h1><p>Stripe tells us when your account can be paid; it usually takes a minute. \
-You can close this page and go back to AIKit Partners.</p>";
-
-#[derive(Deserialize)]
-struct StripeAccount {
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct StripeLink {
-    url: String,
-}
-
-/// The key is the partner's, so that a lost answer finds the same account again.
-async fn create_account(app: &App, agency: &Agency) -> Result<String, ApiError> {
-    let mut form: Vec<(String, String)> = [
-        ("type", "express"),
-        ("country", &agency.country),
-        ("email", &agency.email),
-        ("business_type", "company"),
-        ("business_profile[name]", &agency.name),
-        ("business_profile[url]", &agency.website),
-        ("capabilities[transfers][requested]", "true"),
-        ("metadata[partner]", &agency.code),
-    ]
-    .map(|(k, v)| (k.to_string(), v.to_string()))
-    .into();
-    if agency.country != app.config.platform_country {
-        form.push(("tos_acceptance[service_agreement]".into(), "recipient".into()));
-    }
-    let key = format!("aikit-{}-account-{}", app.config.environment(), agency.code);
-    let account: StripeAccount = stripe(app, "/v1/accounts", key, form).await?;
-    let keep = sql!(
-        "UPDATE partner SET account = ?2, transfers = 'inactive' WHERE code = ?1 AND account IS NULL",
-        &agency.code,
-        &account.id,
-    );
-    // Stripe may have told about the account before its answer came.
-    inbox::commit(app, vec![keep], &[format!("account:{}", account.id)]).await?;
-    Ok(account.id)
-}
-
-async fn stripe<T: serde::de::DeserializeOwned>(
-    app: &App,
-    path: &str,
-    idempotency_key: String,
-    form: Vec<(String, String)>,
-) -> Result<T, ApiError> {
-    let down =
-        || unavailable("Stripe could not be reached just now. Your agency is registered; continue in a few minutes.");
-    let mut url = app.config.stripe_api.clone();
-    url.set_path(path);
-    let request = HttpRequest::form(url, &app.config.stripe_connect_key, idempotency_key, &form);
-    let response = app.http.send(request).await.map_err(|reason| {
-        tracing::warn!(%reason, path, "stripe");
-        down()
-    })?;
-    if response.status == 409 || response.status == 429 {
-        return Err(unavailable("Stripe is still busy with your last click. Try again in a few seconds."));
-    }
-    if response.status / 100 != 2 {
-        tracing::warn!(status = response.status, path, "stripe refused");
-        return Err(down());
-    }
-    serde_json::from_str(&response.body).map_err(|error| {
-        tracing::warn!(%error, path, "stripe's answer cannot be read");
-        down()
-    })
 }

@@ -9,6 +9,7 @@ pub mod db;
 pub mod ports;
 pub mod settings;
 
+mod account;
 mod attribution;
 mod audit;
 mod auth;

@@ -6,6 +6,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use commission::format_minor;
 use hmac::{Hmac, KeyInit, Mac as _};
 use serde::Deserialize;
@@ -142,6 +143,31 @@ fn stripe_needs(app: &App, partner: &str, requirements: &str) -> Notice {
             "{}\n\nYour commission is counted all the while and waits for you. To finish, sign in and choose «Finish your Stripe account»:\n{}\n\nAIKit Partners\n",
             requirements::sentence(&serde_json::from_str::<Vec<String>>(requirements).unwrap_or_default(), 3),
             page(app, "/"),
+        ),
+    }
+}
+
+/// To everybody of an agency, whoever did it: for whoever did not.
+pub(crate) fn account_left(
+    app: &App,
+    partner: &str,
+    account: &str,
+    by: &str,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Notice {
+    let when = |at: DateTime<Utc>| at.format("%-d %B %Y, %H:%M UTC");
+    Notice {
+        key: format!("account_left:{partner}:{account}"),
+        kind: Kind::ActionNeeded,
+        subject: "Your payouts will go to another Stripe account".into(),
+        text: format!(
+            "{by} has removed the Stripe account {account} from your agency on {}, to connect another one. Nothing is paid before {}.\n\n\
+             If none of you did this, somebody else has access to that sign-in: end all sessions and write to us at once, before that time.\n\n\
+             What you earn is counted all the while. To connect the other account:\n{}\n\nAIKit Partners\n",
+            when(now),
+            when(until),
+            page(app, "/payouts"),
         ),
     }
 }

@@ -10,9 +10,9 @@ use wire::{
     PartnerName, Payout, PayoutDetail, PayoutState, Role, Touch,
 };
 
+use crate::account::{is_payable, not_payable};
 use crate::auth::Partner;
 use crate::error::{ApiError, Segment, not_found};
-use crate::join::{is_payable, not_payable};
 use crate::links::share_url;
 use crate::run_decide::{Standing, Verdict, in_words, month, next_month};
 use crate::runs::{self, PayoutRow};
@@ -32,6 +32,7 @@ struct Agency {
     account: Option<String>,
     transfers: String,
     requirements: String,
+    frozen_until_ms: Option<i64>,
     accepted: i64,
     open: i64,
     clicks: u32,
@@ -58,6 +59,7 @@ pub(crate) async fn overview(State(app): State<App>, partner: Partner) -> Result
         minimum_minor: app.config.terms.in_force(on).minimum_payout_minor,
         has_account: agency.account.is_some(),
         transfers_active: agency.transfers == "active",
+        rests: agency.frozen_until_ms.is_some_and(|until| until > ms(on)),
         held_out: false,
     };
     // A payment that is on its way is not due again.
@@ -99,7 +101,7 @@ async fn agency(app: &App, code: &str, now: DateTime<Utc>) -> Result<Agency, Api
     let row: Option<Agency> = app
         .db
         .query(sql!(
-            "SELECT p.name, p.country, p.account, p.transfers, p.requirements,
+            "SELECT p.name, p.country, p.account, p.transfers, p.requirements, p.frozen_until_ms,
                 (SELECT s.slug FROM partner_slug s WHERE s.partner = p.code AND s.ended_ms IS NULL) AS slug,
                 EXISTS (SELECT 1 FROM terms_acceptance t WHERE t.partner = p.code AND t.version = ?2) AS accepted,
                 EXISTS (SELECT 1 FROM run_item i WHERE i.partner = p.code AND i.sealed = 1 AND i.state NOT IN ('paid', 'void')) AS open,

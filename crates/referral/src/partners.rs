@@ -14,7 +14,7 @@ use crate::auth::{Reviewer, Staff};
 use crate::db::{DbError, Rows, guard};
 use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found, read_reason};
 use crate::run_decide::{Standing, Verdict, in_words};
-use crate::tokens::{at, read_partner_code, read_uuid};
+use crate::tokens::{at, ms, read_partner_code, read_uuid};
 use crate::{App, inbox, journal, promotion, sql};
 
 /// Agencies on a page.
@@ -34,6 +34,7 @@ struct Row {
     suspended: i64,
     has_account: i64,
     transfers: String,
+    frozen_until_ms: Option<i64>,
     referrals: u32,
     accepted: i64,
     open: i64,
@@ -73,7 +74,7 @@ async fn load(app: &App, asked: &Asked, only: Option<&str>) -> Result<Vec<Row>, 
         .db
         .query(sql!(
             "SELECT p.code, p.name, p.email, p.website, p.country, s.slug, p.joined_ms, p.suspended, p.account IS NOT NULL AS has_account,
-                p.transfers, (SELECT count(*) FROM referral r WHERE r.partner = p.code) AS referrals,
+                p.transfers, p.frozen_until_ms, (SELECT count(*) FROM referral r WHERE r.partner = p.code) AS referrals,
                 EXISTS (SELECT 1 FROM terms_acceptance t WHERE t.partner = p.code AND t.version = ?6) AS accepted,
                 EXISTS (SELECT 1 FROM run_item i WHERE i.partner = p.code AND i.sealed = 1 AND i.state NOT IN ('paid', 'void')) AS open
              FROM partner p LEFT JOIN partner_slug s ON s.partner = p.code AND s.ended_ms IS NULL
@@ -136,6 +137,7 @@ async fn standing(app: &App, code: &str) -> Result<PartnerStanding, ApiError> {
         minimum_minor: app.config.terms.in_force(now).minimum_payout_minor,
         has_account: row.has_account != 0,
         transfers_active: row.transfers == "active",
+        rests: row.frozen_until_ms.is_some_and(|until| until > ms(now)),
         held_out: false,
     };
     let balance_minor = standing.balance_minor();

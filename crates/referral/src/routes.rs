@@ -15,7 +15,7 @@ use wire::{Role, Session};
 use crate::describe::{Describe, Described};
 use crate::ports::Config;
 use crate::{
-    App, audit, auth, click, error, health, inbox, join, links, lock, members, notices, origin, outbox, pages,
+    App, account, audit, auth, click, error, health, inbox, join, links, lock, members, notices, origin, outbox, pages,
     partners, reconcile, reviews, run_draft, run_resolve, run_seal, run_send, run_turn, runs, signup, slug,
 };
 
@@ -150,7 +150,7 @@ fn routes(config: &Config) -> Routes {
     let all = Routes::new()
         .get("/healthz", health::healthz, "Whether the database takes writes, and what is behind.")
         .get_also("/r/{code}", click::follow, "Record a click and lead on to the site.", VISITOR)
-        .get_also("/onboard/{token}", join::onboard, "Lead the owner on to a fresh page of Stripe's.", LEADS_ON)
+        .get_also("/onboard/{token}", account::onboard, "Lead the owner on to a fresh page of Stripe's.", LEADS_ON)
         .post("/v1/signups", signup::sign_up, "AIKit's backend tells of a customer that signed up.")
         .post("/v1/webhooks/stripe/account", inbox::account, "Stripe tells of AIKit's own account.")
         .post("/v1/webhooks/stripe/connect", inbox::connect, "Stripe tells of connected accounts.")
@@ -207,7 +207,9 @@ fn routes(config: &Config) -> Routes {
         .post("/v1/credits", reviews::credit_customer, "Credit a customer that nobody was credited for.")
         .get("/v1/inbox", inbox::list, "Stripe's events and where they stand.")
         .get("/v1/overview", pages::overview, "An agency's first page.")
-        .post("/v1/onboarding", join::onboarding_link, "A fresh address that leads on to Stripe.")
+        .post("/v1/onboarding", account::onboarding_link, "A fresh address that leads on to Stripe.")
+        .get("/v1/stripe-account", account::show, "The agency's account at Stripe.")
+        .post("/v1/stripe-account/replace", account::replace, "Leave it for another; payouts rest for 72 hours.")
         .get("/v1/links", links::list, "The agency's links, the newest first.")
         .post("/v1/links", links::create, "Make a link.")
         .post("/v1/links/{link}", links::update, "Rename or archive a link.")

@@ -25,6 +25,8 @@ pub(crate) struct Standing<'a> {
     pub has_account: bool,
     /// Stripe's transfers capability is active.
     pub transfers_active: bool,
+    /// It left its account for another a short time ago.
+    pub rests: bool,
     /// Finance holds it out of the run.
     pub held_out: bool,
 }
@@ -78,6 +80,8 @@ impl Standing<'_> {
             Why::NoAccount
         } else if !self.transfers_active {
             Why::TransfersInactive
+        } else if self.rests {
+            Why::AccountReplaced
         } else if self.held_out {
             Why::HeldOut
         } else {
@@ -115,6 +119,9 @@ pub(crate) fn in_words(reason: NotPaidReason, balance_minor: i64, name: Option<&
         NotPaidReason::NoAccount => format!("{amount} waits: {whose} Stripe account is not connected yet."),
         NotPaidReason::TransfersInactive => {
             format!("{amount} waits: Stripe still needs something before {whose} account can receive transfers.")
+        }
+        NotPaidReason::AccountReplaced => {
+            format!("{amount} waits: {whose} Stripe account was replaced, and nothing is paid for 72 hours after that.")
         }
         NotPaidReason::HeldOut => format!("{amount} is held out of this run by finance."),
     }
@@ -235,6 +242,7 @@ mod tests {
             minimum_minor: 0,
             has_account: true,
             transfers_active: true,
+            rests: false,
             held_out: false,
         };
         assert_eq!(good().verdict(), Verdict::Pay(6_000));
@@ -254,9 +262,10 @@ mod tests {
                 Verdict::Not(NotPaidReason::NoAccount),
             ),
             (
-                Standing { transfers_active: false, held_out: true, ..good() },
+                Standing { transfers_active: false, rests: true, ..good() },
                 Verdict::Not(NotPaidReason::TransfersInactive),
             ),
+            (Standing { rests: true, held_out: true, ..good() }, Verdict::Not(NotPaidReason::AccountReplaced)),
             (Standing { held_out: true, ..good() }, Verdict::Not(NotPaidReason::HeldOut)),
         ];
         for (standing, verdict) in table {

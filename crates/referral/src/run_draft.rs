@@ -28,6 +28,7 @@ struct Agency {
     code: String,
     account: Option<String>,
     transfers: String,
+    rests: i64,
     accepted: i64,
     open: i64,
     held_out: i64,
@@ -272,6 +273,7 @@ async fn decide(app: &App, drafting: &Drafting, slice: &Slice) -> Result<Vec<Row
             minimum_minor,
             has_account: agency.account.is_some(),
             transfers_active: agency.transfers == "active",
+            rests: agency.rests > 0,
             held_out: agency.held_out > 0,
         };
         let (balance_minor, waiting_minor) = (standing.balance_minor(), standing.waiting_minor());
@@ -405,7 +407,7 @@ async fn agencies(app: &App, run: &str, partners: &[String]) -> Result<Vec<Agenc
     let rows = app
         .db
         .query(sql!(
-            "SELECT p.code, p.account, p.transfers,
+            "SELECT p.code, p.account, p.transfers, coalesce(p.frozen_until_ms, 0) > ?4 AS rests,
                 EXISTS (SELECT 1 FROM terms_acceptance t WHERE t.partner = p.code AND t.version = ?1) AS accepted,
                 EXISTS (SELECT 1 FROM run_hold h WHERE h.partner = p.code AND h.run = ?2) AS held_out,
                 EXISTS (SELECT 1 FROM run_item i WHERE i.partner = p.code AND i.run <> ?2 AND i.sealed = 1
@@ -414,6 +416,7 @@ async fn agencies(app: &App, run: &str, partners: &[String]) -> Result<Vec<Agenc
             version,
             run,
             json!(partners).to_string(),
+            ms(app.host.now()),
         ))
         .await?;
     Ok(rows.all()?)

@@ -5,13 +5,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::TimeDelta;
-use payout::{Decision, Effect, Event, LEASE_S, Seal, step};
+use payout::{Decision, Effect, Event, LEASE_S, Seal, State as ItemState, step};
 use serde::Deserialize;
 use wire::{
     ClaimItems, Claimed, ClaimedItem, Grant, Intent, Observe, Observed, RecordIntent, Settle, Settled, StopSending,
 };
 
 use crate::auth::ExecutorKey;
+use crate::db::{Stmt, guard};
 use crate::error::{ApiError, Body, Segment, changed, forbidden, not_found, read_reason, unavailable};
 use crate::run_record::{Loaded, free, load, refused, store};
 use crate::tokens::{at, ms};
@@ -88,6 +89,7 @@ pub(crate) async fn claim(
         .batch(vec![
             lock::unlocked(),
             sql!("UPDATE send_grant SET seen_ms = ?2 WHERE id = ?1", &asked.grant, ms(now)),
+            hold_unpayable(&run),
             sql!(
                 "UPDATE run_item SET fence = fence + 1, lease_owner = ?2, lease_until_ms = ?3 WHERE id IN (
                     SELECT id FROM run_item WHERE run = ?1 AND sealed = 1 AND held = 0 AND state IN ('queued', 'sending', 'unknown')
@@ -107,7 +109,7 @@ pub(crate) async fn claim(
             sql!("SELECT text FROM seal_part WHERE run = ?1 ORDER BY n", &run),
         ])
         .await?;
-    let [_, _, items, open, seal] = answers.as_slice() else {
+    let [_, _, _, items, open, seal] = answers.as_slice() else {
         return Err(unavailable("The claim was not answered in full. Try again."));
     };
     let items: Vec<ClaimedItem> = items.all()?;
@@ -115,6 +117,31 @@ pub(crate) async fn claim(
     let text: String = seal.all::<Part>()?.into_iter().map(|part| part.text).collect();
     let seal: Seal = serde_json::from_str(&text).map_err(|_| unavailable("The seal of this run cannot be read."))?;
     Ok(Json(Claimed { seal, items, open, open_minor }))
+}
+
+/// What is not sent, although it was approved, to whom that became impossible since: never another amount, only nobody. It is
+/// tried again when finance sends the rest.
+pub(crate) fn hold_unpayable(run: &str) -> Stmt {
+    sql!(
+        "UPDATE run_item SET held = 1, version = version + 1, problem = 'Not sent: ' || (SELECT CASE
+            WHEN p.suspended = 1 THEN 'the agency is suspended.'
+            WHEN p.account IS NOT run_item.destination THEN 'its Stripe account is not the one that was approved.'
+            ELSE 'Stripe does not let its account receive transfers.' END
+            FROM partner p WHERE p.code = run_item.partner) || ' Send the rest when that is solved, or close the run.'
+         WHERE run = ?1 AND sealed = 1 AND state = 'queued' AND held = 0 AND NOT EXISTS
+            (SELECT 1 FROM partner p WHERE p.code = run_item.partner AND p.suspended = 0 AND p.account IS run_item.destination
+             AND p.transfers = 'active')",
+        run,
+    )
+}
+
+/// Fails a batch that would begin a payment to whom it became impossible a moment ago.
+fn still_payable(item: &str) -> Stmt {
+    guard(
+        "EXISTS (SELECT 1 FROM run_item i JOIN partner p ON p.code = i.partner
+                 WHERE i.id = ?1 AND p.suspended = 0 AND p.account IS i.destination AND p.transfers = 'active')",
+        vec![item.into()],
+    )
 }
 
 /// `POST /v1/executor/grants/{grant}/stop`: finance sends again once the reason is solved.
@@ -185,7 +212,11 @@ pub(crate) async fn intent(
     }
     let event = Event::Intent { attempt: asked.attempt, now: app.host.now() };
     let (after, effects, _) = step(&loaded.record, event).map_err(refused)?;
-    store(&app, &loaded, &after, &effects, vec![lock::unlocked()]).await?;
+    let mut relies_on = vec![lock::unlocked()];
+    if loaded.record.state == ItemState::Queued {
+        relies_on.push(still_payable(&item));
+    }
+    store(&app, &loaded, &after, &effects, relies_on).await?;
     Ok(Json(Intent { attempt: asked.attempt, key: after.key(asked.attempt), params: after.params() }))
 }
 

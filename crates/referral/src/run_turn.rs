@@ -19,7 +19,7 @@ use crate::error::{ApiError, Body, Segment, changed, conflict, not_found, read_r
 use crate::run_seal::another_seal;
 use crate::runs::{self, Head};
 use crate::tokens::{self, ms};
-use crate::{App, lock, sql};
+use crate::{App, lock, run_send, sql};
 
 /// Ends every good grant of a run, and says why.
 pub(crate) fn end_grants(app: &App, run: &str, why: &str) -> Stmt {
@@ -236,7 +236,12 @@ pub(crate) async fn send(
                 ms(expires_at),
             ),
             // What was held for an account or a capability is tried again by a new grant.
-            sql!("UPDATE run_item SET held = 0 WHERE run = ?1 AND state = 'queued'", &run),
+            sql!(
+                "UPDATE run_item SET held = 0, problem = CASE WHEN problem LIKE 'Not sent: %' THEN NULL ELSE problem END
+                 WHERE run = ?1 AND state = 'queued'",
+                &run
+            ),
+            run_send::hold_unpayable(&run),
             sql!("UPDATE run SET state = 'sending' WHERE id = ?1", &run),
         ],
         &[entry],

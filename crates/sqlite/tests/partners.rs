@@ -236,3 +236,70 @@ async fn joining_does_not_need_stripe_and_onboarding_is_resumed() {
     let owner = world.session("b@agency.example").await;
     assert_ne!(action(&world, &owner).await["kind"], "onboarding", "it leads nowhere");
 }
+
+/// Whoever has taken an owner's sign-in over cannot lead the next payout elsewhere before somebody notices.
+#[tokio::test]
+async fn an_account_that_is_left_rests_payouts_and_tells_everybody() {
+    let world = World::new();
+    let code = world.join("agency.example", "acct_1").await;
+    world.run(sql!("UPDATE partner SET transfers = 'active', payouts_enabled = 1 WHERE code = ?1", &code)).await;
+    let owner = world.session("owner@agency.example").await;
+    invite(&world, &owner, "ann@agency.example").await;
+    let why = json!({"reason": "We have a company of our own now."});
+    let replace = async |session: &str| world.call("POST", "/v1/stripe-account/replace", session, why.clone()).await;
+    let member = world.session("ann@agency.example").await;
+    assert_eq!(replace(&member).await.0, StatusCode::FORBIDDEN);
+    let (_, seen) = world.call("GET", "/v1/stripe-account", &member, Value::Null).await;
+    assert_eq!(
+        seen,
+        json!({"account": "acct_1", "transfers_active": true, "reaches_bank": true, "needs": null, "rests_until": null})
+    );
+
+    let (status, after) = replace(&owner).await;
+    assert_eq!(status, StatusCode::OK, "{after}");
+    assert_eq!((&after["account"], &after["rests_until"]), (&Value::Null, &json!("2026-06-04T00:00:00Z")));
+    assert_eq!(action(&world, &owner).await["kind"], "onboarding");
+    referral::send_messages(&world.app).await.unwrap();
+    let letters = world.stripe.letters.lock().unwrap().clone();
+    let mut told: Vec<&str> =
+        letters.iter().filter(|(_, s, _)| s.contains("another Stripe account")).map(|(to, ..)| to.as_str()).collect();
+    told.sort_unstable();
+    assert_eq!(told, ["ann@agency.example", "owner@agency.example"]);
+
+    // The new account is made anew at Stripe, and cannot be left at once.
+    world.stripe.will_answer("/v1/accounts", 200, json!({"id": "acct_2"}));
+    world.stripe.will_answer("/v1/account_links", 200, json!({"url": "https://connect.stripe.com/setup/1"}));
+    let (_, link) = world.call("POST", "/v1/onboarding", &owner, Value::Null).await;
+    let path = link["url"].as_str().unwrap().trim_start_matches("http://localhost:8787").to_owned();
+    let request = axum::http::Request::get(&path).body(axum::body::Body::empty()).unwrap();
+    assert_eq!(world.send(request).await.0, StatusCode::FOUND);
+    assert_eq!(world.stripe.keys.lock().unwrap()[0], format!("aikit-test-account-{code}-1"));
+    assert_eq!(replace(&owner).await.0, StatusCode::CONFLICT);
+    let told = async |id: &str, account: &str| {
+        let object = json!({"id": account, "capabilities": {"transfers": "active"}, "payouts_enabled": true});
+        let event =
+            json!({"id": id, "type": "account.updated", "created": 9, "livemode": false, "data": {"object": object}});
+        assert_eq!(world.event(&event).await.0, StatusCode::OK);
+    };
+    told("evt_1", "acct_1").await;
+    told("evt_2", "acct_2").await;
+    let states = world.rows("SELECT state FROM inbox ORDER BY id").await;
+    assert_eq!(states, [json!({"state": "ignored"}), json!({"state": "done"})]);
+    let (_, seen) = world.call("GET", "/v1/stripe-account", &owner, Value::Null).await;
+    assert_eq!((&seen["account"], &seen["transfers_active"]), (&json!("acct_2"), &json!(true)));
+
+    let why_not = async |hours: i64| {
+        world.pass(TimeDelta::hours(hours));
+        referral::add_person(&world.app, &Actor::Operator, &format!("staff{hours}@aikit.example"), wire::Role::Staff)
+            .await
+            .unwrap();
+        let staff = world.session(&format!("staff{hours}@aikit.example")).await;
+        let (_, standing) = world.call("GET", &format!("/v1/partners/{code}"), &staff, Value::Null).await;
+        assert_eq!(standing["partner"]["code"], json!(code), "{standing}");
+        standing["why_not"].as_str().map(str::to_owned)
+    };
+    let adjusted = json!({"id": "adj", "at": "2026-06-01T00:00:00Z", "type": "adjustment_made", "partner": code, "amount_minor": 500, "reason": "A gift."});
+    world.run(sql!("INSERT INTO fact (id, partner, body) VALUES ('adj', ?1, ?2)", &code, adjusted.to_string())).await;
+    assert!(why_not(71).await.unwrap().contains("Stripe account was replaced"));
+    assert_eq!(why_not(1).await, None);
+}

@@ -98,6 +98,10 @@ calls! {
     clients: Get "/v1/clients" (Nothing) -> Vec<Client>;
     /// One client with the reason of every cent.
     client: Get "/v1/clients/{referral}" (Nothing) -> ClientDetail;
+    /// Where the agency's payouts go.
+    stripe_account: Get "/v1/stripe-account" (Nothing) -> ConnectedAccount;
+    /// Leave the Stripe account for another.
+    replace_account: Post "/v1/stripe-account/replace" (ReplaceAccount) -> ConnectedAccount;
     /// The agency's payouts, the newest first.
     payouts: Get "/v1/payouts" (Nothing) -> Vec<Payout>;
     /// What one payout is made of.

@@ -185,6 +185,8 @@ pub enum NotPaidReason {
     NoAccount,
     /// Stripe does not let the account receive transfers.
     TransfersInactive,
+    /// It left its Stripe account for another within the last 72 hours.
+    AccountReplaced,
     /// Finance holds it out of this run.
     HeldOut,
 }

@@ -317,3 +317,25 @@ pub struct PayoutDetail {
     /// Sums of the whole statement.
     pub totals: Totals,
 }
+
+/// `GET /v1/stripe-account`: where an agency's payouts go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct ConnectedAccount {
+    /// `acct_…`; `null` until one is connected.
+    pub account: Option<String>,
+    /// Stripe lets it receive transfers.
+    pub transfers_active: bool,
+    /// Stripe passes on to the bank what it receives.
+    pub reaches_bank: bool,
+    /// What Stripe still asks for, in a sentence.
+    pub needs: Option<String>,
+    /// Another account was left a short time ago: nothing is paid before this.
+    pub rests_until: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/stripe-account/replace`: needs the owner, freshly signed in.
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
+pub struct ReplaceAccount {
+    /// Why, in 1 to 500 characters.
+    pub reason: String,
+}

@@ -73,6 +73,7 @@ export const NOT_PAID: Record<NotPaidReason, Word> = {
   terms_not_accepted: { text: 'Terms', tone: 'wait' },
   no_account: { text: 'No account', tone: 'wait' },
   transfers_inactive: { text: 'Account not ready', tone: 'wait' },
+  account_replaced: { text: 'New account', tone: 'wait' },
   held_out: { text: 'Held out', tone: 'held' },
 };
 

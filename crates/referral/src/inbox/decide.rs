@@ -483,8 +483,13 @@ fn bank_of(account: &str, payouts_enabled: bool, requirements: &[String], create
 async fn about_account(app: &App, account: &str, batch: Vec<Stmt>) -> Result<Outcome, ApiError> {
     let known: Option<Id> =
         app.db.query(sql!("SELECT code AS id FROM partner WHERE account = ?1", account)).await?.first()?;
-    Ok(match known {
-        Some(_) => Outcome::Do(batch, Vec::new()),
+    if known.is_some() {
+        return Ok(Outcome::Do(batch, Vec::new()));
+    }
+    let left: Option<Id> =
+        app.db.query(sql!("SELECT partner AS id FROM account_left WHERE account = ?1", account)).await?.first()?;
+    Ok(match left {
+        Some(Id { id }) => Outcome::Ignore(format!("{id} has left this account for another")),
         None => wait_for(format!("account:{account}")),
     })
 }

@@ -232,6 +232,7 @@ impl Town {
             "/v1/items/{item}/observations" => json!({"grant": self.grant, "fence": 1, "transfers": []}),
             "/v1/items/{item}/intents" => json!({"grant": self.grant, "fence": 1, "version": 1, "attempt": 1}),
             "/v1/items/{item}/settlements" => json!({"attempt": 1, "answer": {"answer": "busy"}}),
+            "/v1/stripe-account/replace" => json!({"reason": "It must be so."}),
             "/v1/items/{item}/look" => Value::Null,
             "/v1/items/{item}/resolution" => json!({"resolution": "again", "reason": "It must be so."}),
             "/v1/preferences" => json!({"milestones": true, "payouts": true}),

@@ -53,6 +53,8 @@ impl Host for Still {
 pub(crate) struct Stripe {
     pub(crate) answers: Mutex<BTreeMap<String, (u16, Value)>>,
     pub(crate) asked: Mutex<Vec<String>>,
+    /// Idempotency keys, in the order in which they came.
+    pub(crate) keys: Mutex<Vec<String>>,
     pub(crate) letters: Mutex<Vec<(String, String, String)>>,
     /// What happens while the next question is being answered.
     pub(crate) meanwhile: Mutex<Option<BoxFut<'static, ()>>>,
@@ -85,6 +87,8 @@ impl Http for Stripe {
             if let Some(meanwhile) = meanwhile {
                 meanwhile.await;
             }
+            let key = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
+            self.keys.lock().unwrap().extend(key.map(|(_, key)| key.to_string()));
             self.answer(&request.url)
         })
     }

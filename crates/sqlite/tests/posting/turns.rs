@@ -185,6 +185,63 @@ async fn a_partner_that_is_held_out_stays_out_until_it_is_released() {
     assert!(books.draft("2026-04").await.unwrap()["items"].as_array().unwrap().is_empty());
 }
 
+/// A claim may refuse whom to pay, and never changes how much.
+#[tokio::test]
+async fn whom_it_became_impossible_to_pay_is_left_out_until_the_rest_is_sent() {
+    let books = three(1).await;
+    let sealed = books.seal(&books.draft("2026-03").await.unwrap()).await.unwrap();
+    let (run, key, intent) = books.sending(&sealed).await;
+    assert!(intent["item"].as_str().unwrap().ends_with(":A"));
+    let change = async |text: &'static str| books.db.query(sql!(text)).await.unwrap();
+    // A was claimed already; what changes after that is seen when it is about to be sent.
+    change("UPDATE partner SET suspended = 1 WHERE code = 'A'").await;
+    assert_eq!(books.intend(&key, &intent).await.unwrap_err().0, 409);
+    change("UPDATE partner SET account = 'acct_other' WHERE code = 'B'").await;
+    change("UPDATE partner SET transfers = 'pending' WHERE code = 'C'").await;
+    let claim = json!({"grant": intent["grant"], "executor": "e", "limit": 9});
+    let claimed = books.send(&key, &path(&run, "claims"), Some(claim.clone())).await.unwrap();
+    assert_eq!((&claimed["items"], &claimed["open_minor"]), (&json!([]), &json!(0)));
+    let after = books.call(&format!("/v1/runs/{}", head(&run, "run").as_str().unwrap()), None).await.unwrap();
+    let problem = |run: &Value, partner: &str| {
+        let item = run["items"].as_array().unwrap().iter().find(|i| i["partner"] == partner).unwrap();
+        item["problem"].as_str().map(|text| text.split('.').next().unwrap().to_owned())
+    };
+    let problems = ["A", "B", "C"].map(|partner| problem(&after, partner).unwrap());
+    assert_eq!(
+        problems,
+        [
+            "Not sent: the agency is suspended",
+            "Not sent: its Stripe account is not the one that was approved",
+            "Not sent: Stripe does not let its account receive transfers",
+        ]
+    );
+    assert_eq!(
+        (paid(&after), head(&after, "run_hash")),
+        (paid(&run), head(&run, "run_hash")),
+        "nobody is paid another amount"
+    );
+
+    change("UPDATE partner SET suspended = 0, transfers = 'active' WHERE code <> 'B'").await;
+    let again = books.deed(&after, "send", json!({})).await.unwrap();
+    assert_eq!([problem(&again, "A"), problem(&again, "C")], [None, None]);
+    assert!(problem(&again, "B").is_some());
+    let grants = books.send(&key, "/v1/executor/grants", None).await.unwrap();
+    *books.host.now.lock().unwrap() += chrono::TimeDelta::minutes(3);
+    let claim = json!({"grant": grants[0]["grant"], "executor": "e", "limit": 9});
+    let claimed = books.send(&key, &path(&run, "claims"), Some(claim)).await.unwrap();
+    let items: Vec<&str> = claimed["items"].as_array().unwrap().iter().map(|i| i["item"].as_str().unwrap()).collect();
+    assert!(items.len() == 2 && items.iter().all(|item| !item.ends_with(":B")), "{items:?}");
+    // What was sent once is looked for, whatever became of the agency.
+    let sent = &claimed["items"][0];
+    let intent = json!({"grant": grants[0]["grant"], "item": sent["item"], "fence": sent["fence"], "version": sent["version"], "attempt": 1});
+    books.intend(&key, &intent).await.unwrap();
+    change("UPDATE partner SET suspended = 1").await;
+    *books.host.now.lock().unwrap() += chrono::TimeDelta::minutes(3);
+    let claim = json!({"grant": grants[0]["grant"], "executor": "e", "limit": 9});
+    let claimed = books.send(&key, &path(&run, "claims"), Some(claim)).await.unwrap();
+    assert_eq!(claimed["items"].as_array().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_run_is_turned_back_until_a_transfer_may_have_been_sent() {
     let books = three(1).await;

@@ -204,6 +204,31 @@ export type CodeRequested = {
 expires_in_s: number, };
 
 /**
+ * `GET /v1/stripe-account`: where an agency's payouts go.
+ */
+export type ConnectedAccount = { 
+/**
+ * `acct_…`; `null` until one is connected.
+ */
+account: string | null, 
+/**
+ * Stripe lets it receive transfers.
+ */
+transfers_active: boolean, 
+/**
+ * Stripe passes on to the bank what it receives.
+ */
+reaches_bank: boolean, 
+/**
+ * What Stripe still asks for, in a sentence.
+ */
+needs: string | null, 
+/**
+ * Another account was left a short time ago: nothing is paid before this.
+ */
+rests_until: string | null, };
+
+/**
  * `POST /v1/links`: make a link. The id is the caller's (UUID), so that a repeated call makes one link.
  */
 export type CreateLink = { 
@@ -798,7 +823,7 @@ recovered_in: string | null, };
 /**
  * Conditions of a payment, in the order in which they are checked.
  */
-export type NotPaidReason = "suspended" | "debt" | "under_review" | "held" | "pending" | "below_minimum" | "open_item" | "terms_not_accepted" | "no_account" | "transfers_inactive" | "held_out";
+export type NotPaidReason = "suspended" | "debt" | "under_review" | "held" | "pending" | "below_minimum" | "open_item" | "terms_not_accepted" | "no_account" | "transfers_inactive" | "account_replaced" | "held_out";
 
 /**
  * A call without arguments beside those of its path.
@@ -1166,6 +1191,15 @@ export type ReleasePartner = {
  * Version that was looked at.
  */
 version: number, };
+
+/**
+ * `POST /v1/stripe-account/replace`: needs the owner, freshly signed in.
+ */
+export type ReplaceAccount = { 
+/**
+ * Why, in 1 to 500 characters.
+ */
+reason: string, };
 
 /**
  * `POST /v1/auth/codes`: send a sign-in code. The answer is the same for unknown addresses.
@@ -1743,6 +1777,10 @@ export type Calls = {
   clients: { args: Nothing; answer: Array<Client> };
   /** One client with the reason of every cent. */
   client: { args: { referral: string }; answer: ClientDetail };
+  /** Where the agency's payouts go. */
+  stripe_account: { args: Nothing; answer: ConnectedAccount };
+  /** Leave the Stripe account for another. */
+  replace_account: { args: ReplaceAccount; answer: ConnectedAccount };
   /** The agency's payouts, the newest first. */
   payouts: { args: Nothing; answer: Array<Payout> };
   /** What one payout is made of. */
@@ -1804,6 +1842,8 @@ export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; pat
   set_slug: { method: 'POST', path: '/v1/slug' },
   clients: { method: 'GET', path: '/v1/clients' },
   client: { method: 'GET', path: '/v1/clients/{referral}' },
+  stripe_account: { method: 'GET', path: '/v1/stripe-account' },
+  replace_account: { method: 'POST', path: '/v1/stripe-account/replace' },
   payouts: { method: 'GET', path: '/v1/payouts' },
   payout: { method: 'GET', path: '/v1/payouts/{item}' },
   runs: { method: 'GET', path: '/v1/runs' },
