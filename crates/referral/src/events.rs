@@ -48,8 +48,10 @@ pub(crate) enum Happening {
     Transfers { account: String, status: String, created_s: i64 },
     /// A transfer for a payment was made.
     Transferred { item: String, transfer: payout::Transfer },
-    /// A transfer came back, all of it or a part; the payment that it says it is for.
-    TransferReversed { item: Option<String>, transfer: String, reversal: String, amount_minor: i64, at: DateTime<Utc> },
+    /// A transfer came back, all of it or a part.
+    TransferReversed(Reversed),
+    /// Stripe passes money of a connected account on to its bank.
+    BankPayout(BankPayout),
     /// A customer or checkout of Stripe carries the id of a referral.
     ClientNamed { customer: String, source: &'static str, referral: String },
     /// A promotion code is a partner's, as its metadata says.
@@ -72,6 +74,35 @@ pub(crate) struct Client {
 pub(crate) struct About {
     pub invoice: Option<String>,
     pub payments: Vec<String>,
+}
+
+/// One reversal of a transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reversed {
+    /// The payment that the transfer says it is for.
+    pub item: Option<String>,
+    pub transfer: String,
+    pub reversal: String,
+    pub amount_minor: i64,
+    pub at: DateTime<Utc>,
+}
+
+/// A payout of a connected account to its bank, `po_…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BankPayout {
+    pub id: String,
+    pub account: String,
+    pub amount_minor: i64,
+    /// ISO 4217, in lower case.
+    pub currency: String,
+    /// `pending`, `in_transit`, `paid`, `failed` or `canceled`.
+    pub status: String,
+    /// Stripe's code of why the bank refused it.
+    pub failure: Option<String>,
+    /// When it is, or was, to arrive.
+    pub arrives: DateTime<Utc>,
+    pub made: DateTime<Utc>,
+    pub event: DateTime<Utc>,
 }
 
 /// A paid invoice.
@@ -145,6 +176,12 @@ pub(crate) fn read(event: &Value) -> Result<Vec<Happening>, String> {
             }
         }
         "transfer.created" | "transfer.updated" => transferred(object, created)?,
+        "payout.created"
+        | "payout.updated"
+        | "payout.paid"
+        | "payout.failed"
+        | "payout.canceled"
+        | "payout.reconciliation_completed" => bank_payout(event, object, created)?,
         "transfer.reversed" => return reversals(object, created),
         "customer.created" | "customer.updated" => {
             named(id_of(object, "/id"), "customer", id_of(object, "/metadata/referral_id"))
@@ -294,6 +331,29 @@ fn transferred(object: &Value, created: DateTime<Utc>) -> Result<Happening, Stri
     Ok(Happening::Transferred { item, transfer })
 }
 
+fn bank_payout(event: &Value, object: &Value, created: DateTime<Utc>) -> Result<Happening, String> {
+    let Some(account) = id_of(event, "/account") else {
+        return Ok(Happening::Nothing("it is the platform's own"));
+    };
+    if object.pointer("/automatic").and_then(Value::as_bool) != Some(true) {
+        return Ok(Happening::Nothing("Stripe does not say which transfers a payout contains that was made by hand"));
+    }
+    if id_of(object, "/reconciliation_status").is_some_and(|status| status == "in_progress") {
+        return Ok(Happening::Nothing("Stripe has not worked out yet which transfers it contains"));
+    }
+    Ok(Happening::BankPayout(BankPayout {
+        id: text(object, "id")?,
+        account,
+        amount_minor: number(object, "amount")?,
+        currency: text(object, "currency")?,
+        status: text(object, "status")?,
+        failure: id_of(object, "/failure_code"),
+        arrives: time(object, "arrival_date")?,
+        made: time(object, "created").unwrap_or(created),
+        event: created,
+    }))
+}
+
 /// Each reversal of a transfer by itself.
 fn reversals(transfer: &Value, created: DateTime<Utc>) -> Result<Vec<Happening>, String> {
     let (id, item) = (text(transfer, "id")?, id_of(transfer, "/metadata/item"));
@@ -302,13 +362,13 @@ fn reversals(transfer: &Value, created: DateTime<Utc>) -> Result<Vec<Happening>,
         return Err("reversals.data is missing".into());
     }
     let each = |r: &Value| {
-        Ok(Happening::TransferReversed {
+        Ok(Happening::TransferReversed(Reversed {
             item: item.clone(),
             transfer: id.clone(),
             reversal: text(r, "id")?,
             amount_minor: number(r, "amount")?,
             at: time(r, "created").unwrap_or(created),
-        })
+        }))
     };
     listed.iter().map(each).collect()
 }

@@ -1,6 +1,7 @@
 //! Stripe's webhooks: verified, stored raw and answered, and only then read. What an event needs and does not find yet it
 //! waits for.
 
+mod connect;
 mod decide;
 mod fetch;
 mod keep;

@@ -17,6 +17,7 @@ use wire::{NotPaidReason, Preferences};
 use crate::auth::Signed;
 use crate::db::Stmt;
 use crate::error::{ApiError, Body, invalid, not_found, unavailable};
+use crate::events::BankPayout;
 use crate::outbox::next_try;
 use crate::ports::Letter;
 use crate::requirements;
@@ -144,6 +145,33 @@ fn stripe_needs(app: &App, partner: &str, requirements: &str) -> Notice {
             requirements::sentence(&serde_json::from_str::<Vec<String>>(requirements).unwrap_or_default(), 3),
             page(app, "/"),
         ),
+    }
+}
+
+pub(crate) fn bank_refused(app: &App, payout: &BankPayout) -> Notice {
+    let amount = format_amount(payout.amount_minor, &payout.currency);
+    Notice {
+        key: format!("bank_refused:{}", payout.id),
+        kind: Kind::ActionNeeded,
+        subject: format!("Your bank refused {amount}"),
+        text: format!(
+            "Stripe wanted to pass {amount} on to your bank, and {}.\n\nThe money is in your Stripe account. Correct the bank account there, and Stripe \
+             sends it again by itself; we do not pay it a second time:\n{}\n\nAIKit Partners\n",
+            requirements::bank_refusal(payout.failure.as_deref()),
+            page(app, "/payouts"),
+        ),
+    }
+}
+
+/// An amount of any currency that Stripe pays out in, as people write it: minor units are hundredths in nearly all of them.
+fn format_amount(amount_minor: i64, currency: &str) -> String {
+    match currency {
+        "usd" => format_minor(amount_minor),
+        "jpy" | "krw" | "vnd" | "clp" | "pyg" | "ugx" | "xaf" | "xof" | "xpf" | "bif" | "djf" | "gnf" | "kmf"
+        | "mga" | "rwf" | "vuv" => {
+            format!("{amount_minor} {}", currency.to_uppercase())
+        }
+        other => format!("{} {}", format_minor(amount_minor).replace('$', ""), other.to_uppercase()),
     }
 }
 

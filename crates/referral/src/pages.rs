@@ -314,7 +314,8 @@ async fn paid(app: &App, partner: &str) -> Result<Vec<Payout>, ApiError> {
     let rows: Vec<PayoutRow> = app
         .db
         .query(sql!(
-            "SELECT i.id, r.period, i.amount_minor, i.state, i.transfer, i.paid_at, i.digest FROM run_item i JOIN run r ON r.id = i.run
+            "SELECT i.id, r.period, i.amount_minor, i.state, i.transfer, i.paid_at, i.digest,
+                (SELECT bank FROM at_bank WHERE transfer = i.transfer) AS bank FROM run_item i JOIN run r ON r.id = i.run
              WHERE i.partner = ?1 AND i.sealed = 1 ORDER BY r.as_of DESC",
             partner,
         ))

@@ -96,6 +96,26 @@ pub(crate) fn sentence(names: &[String], most: usize) -> String {
     }
 }
 
+/// Why a bank refused a payout, by Stripe's code, as the second half of a sentence.
+pub(crate) fn bank_refusal(code: Option<&str>) -> &'static str {
+    match code.unwrap_or_default() {
+        "account_closed" => "the bank account has been closed",
+        "account_frozen" => "the bank account is frozen",
+        "bank_account_restricted" => "the bank account does not take such payments",
+        "bank_ownership_changed" => "the bank account belongs to somebody else now",
+        "could_not_process" | "declined" => "the bank could not process it",
+        "incorrect_account_holder_name" => "the bank knows another name of the account's holder",
+        "incorrect_account_holder_address" => "the bank knows another address of the account's holder",
+        "incorrect_account_holder_tax_id" => "the bank knows another tax number of the account's holder",
+        "incorrect_account_type" => "it is another type of bank account than was said",
+        "invalid_account_number" | "invalid_account_number_length" => "the bank has no account of that number",
+        "invalid_currency" => "the bank account is not of that currency",
+        "no_account" => "the bank does not find the account",
+        "unsupported_card" => "the card no longer takes payouts",
+        _ => "the bank refused it",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,15 +5,15 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use wire::{
-    Approval, GrantState, NotPaid, NotPaidReason, PartnerName, Payout, PayoutDetail, PayoutState, Run, RunDifference,
-    RunItem, RunProgress, RunState, RunSummary,
+    Approval, AtBank, AtBankState, GrantState, NotPaid, NotPaidReason, PartnerName, Payout, PayoutDetail, PayoutState,
+    Run, RunDifference, RunItem, RunProgress, RunState, RunSummary,
 };
 
 use crate::auth::Staff;
 use crate::error::{ApiError, Segment, not_found};
 use crate::run_decide::{carried_minor, in_words, recovery};
 use crate::tokens::at;
-use crate::{App, journal, posting, sql};
+use crate::{App, journal, posting, requirements, sql};
 
 /// A run's own row.
 #[derive(Clone, Deserialize)]
@@ -319,7 +319,7 @@ pub(crate) async fn detail(app: &App, item: &str, partner: Option<&str>) -> Resu
     let row: Option<Row> = app
         .db
         .query(sql!(
-            "SELECT i.id, r.period, i.amount_minor, i.state, i.transfer, i.paid_at, i.digest, i.partner, p.name, i.run, r.as_of, r.cut
+            "SELECT i.id, r.period, i.amount_minor, i.state, i.transfer, i.paid_at, i.digest, (SELECT bank FROM at_bank WHERE transfer = i.transfer) AS bank, i.partner, p.name, i.run, r.as_of, r.cut
              FROM run_item i JOIN run r ON r.id = i.run JOIN partner p ON p.code = i.partner
              WHERE i.id = ?1 AND (?2 IS NULL OR (i.partner = ?2 AND i.sealed = 1))",
             item,
@@ -351,6 +351,34 @@ pub(crate) async fn detail(app: &App, item: &str, partner: Option<&str>) -> Resu
     })
 }
 
+/// A row of the view `at_bank`.
+#[derive(Deserialize)]
+struct BankRow {
+    payout: String,
+    status: String,
+    arrives_ms: i64,
+    failure: Option<String>,
+}
+
+impl From<BankRow> for AtBank {
+    fn from(row: BankRow) -> Self {
+        let state = match row.status.as_str() {
+            "paid" => AtBankState::Reached,
+            "failed" | "canceled" => AtBankState::Refused,
+            _ => AtBankState::OnTheWay,
+        };
+        let refused = (state == AtBankState::Refused).then(|| requirements::bank_refusal(row.failure.as_deref()));
+        AtBank {
+            state,
+            arrives: at(row.arrives_ms),
+            payout: row.payout,
+            text: refused.map(|why| {
+                format!("Not at the bank: {why}. The money is in the Stripe account; once the bank account is corrected there, Stripe sends it again.")
+            }),
+        }
+    }
+}
+
 /// A payment as it is stored.
 #[derive(Deserialize)]
 pub(crate) struct PayoutRow {
@@ -361,6 +389,7 @@ pub(crate) struct PayoutRow {
     transfer: Option<String>,
     paid_at: Option<DateTime<Utc>>,
     digest: String,
+    bank: Option<String>,
 }
 
 impl From<PayoutRow> for Payout {
@@ -373,6 +402,7 @@ impl From<PayoutRow> for Payout {
             transfer: r.transfer,
             paid_at: r.paid_at,
             digest: r.digest,
+            bank: r.bank.and_then(|text| serde_json::from_str::<BankRow>(&text).ok()).map(Into::into),
         }
     }
 }

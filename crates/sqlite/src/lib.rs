@@ -35,6 +35,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0009_reconciliation", include_str!("../../../migrations/referral/0009_reconciliation.sql")),
     ("0010_resolution", include_str!("../../../migrations/referral/0010_resolution.sql")),
     ("0011_accounts", include_str!("../../../migrations/referral/0011_accounts.sql")),
+    ("0012_bank", include_str!("../../../migrations/referral/0012_bank.sql")),
 ];
 
 /// Connections that read, beside the one that writes: a long look at all agencies must not hold up a click.

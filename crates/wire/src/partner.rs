@@ -298,6 +298,33 @@ pub struct Payout {
     pub paid_at: Option<DateTime<Utc>>,
     /// Digest of the statement that it pays.
     pub digest: String,
+    /// What Stripe has passed on to the agency's bank of it; `null` while nobody knows.
+    pub bank: Option<AtBank>,
+}
+
+/// Where the money of a payout is on its way from the agency's Stripe account to its bank.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct AtBank {
+    /// How far it is.
+    pub state: AtBankState,
+    /// When it is, or was, to arrive.
+    pub arrives: DateTime<Utc>,
+    /// Stripe's payout, `po_…`.
+    pub payout: String,
+    /// Why the bank refused it, and what to do, in a sentence.
+    pub text: Option<String>,
+}
+
+/// How far money is on its way to a bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AtBankState {
+    /// Stripe has sent it.
+    OnTheWay,
+    /// Stripe expects that it is there.
+    Reached,
+    /// The bank sent it back; it is in the agency's Stripe account.
+    Refused,
 }
 
 /// `GET /v1/payouts/{item}` and a run's statement: what a payout is made of.

@@ -1,4 +1,4 @@
-import type { ClientStatus, DifferenceCause, Flag, LineKind, LineStatus, Mismatch, NotPaidReason, PayoutState, Role, RunState, Tier } from './backend';
+import type { AtBankState, ClientStatus, DifferenceCause, Flag, LineKind, LineStatus, Mismatch, NotPaidReason, Payout, PayoutState, Role, RunState, Tier } from './backend';
 
 /** How loudly a tag speaks. Its text always says the same thing. */
 export type Tone = 'good' | 'wait' | 'held' | 'bad' | 'plain';
@@ -76,6 +76,15 @@ export const NOT_PAID: Record<NotPaidReason, Word> = {
   account_replaced: { text: 'New account', tone: 'wait' },
   held_out: { text: 'Held out', tone: 'held' },
 };
+
+export const AT_BANK: Record<AtBankState, Word> = {
+  on_the_way: { text: 'On its way to the bank', tone: 'wait' },
+  reached: { text: 'Reached the bank', tone: 'good' },
+  refused: { text: 'Refused by the bank', tone: 'bad' },
+};
+
+/** How far a payout is: once Stripe passes it on to the bank, how far that is. */
+export const payoutWord = ({ state, bank }: Payout): Word => (bank === null ? PAYOUT_STATE[state] : AT_BANK[bank.state]);
 
 export const MISMATCH: Record<Mismatch, Word> = {
   double: { text: 'Paid twice', tone: 'bad' },

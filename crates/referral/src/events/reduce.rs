@@ -70,6 +70,11 @@ const OBJECT: &[&str] = &[
     "requirements.past_due.*",
     "requirements.pending_verification.*",
     "requirements.disabled_reason",
+    // Payouts to a bank.
+    "automatic",
+    "arrival_date",
+    "failure_code",
+    "reconciliation_status",
     // Checkouts, promotion codes, discounts.
     "client_reference_id",
     "metadata.partner_code",

@@ -2,17 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use commission::{Fact, FactBody};
-use payout::{Event, step};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::connect;
 use super::fetch::{self, Fetched};
 use crate::db::Stmt;
 use crate::error::ApiError;
 use crate::events::{self, About, Client, Happening, Paid, Price, part_of, share_of, spread};
 use crate::promotion::{self, Payment};
 use crate::signup::known_partner;
-use crate::{App, journal, run_record, sql};
+use crate::{App, journal, sql};
 
 /// What one event comes to.
 pub(super) enum Outcome {
@@ -28,7 +28,7 @@ pub(super) enum Outcome {
     Fail(String),
 }
 
-fn wait_for(name: String) -> Outcome {
+pub(super) fn wait_for(name: String) -> Outcome {
     Outcome::Wait(vec![name], None)
 }
 
@@ -130,18 +130,18 @@ async fn one(app: &App, happening: Happening, event: &Value) -> Result<Outcome, 
         }
         Happening::Account { account, transfers, payouts_enabled, requirements, created_s } => {
             let batch = vec![
-                transfers_of(&account, &transfers, created_s),
-                bank_of(&account, payouts_enabled, &requirements, created_s),
+                connect::transfers_of(&account, &transfers, created_s),
+                connect::bank_of(&account, payouts_enabled, &requirements, created_s),
             ];
-            about_account(app, &account, batch).await
+            connect::about_account(app, &account, batch).await
         }
         Happening::Transfers { account, status, created_s } => {
-            about_account(app, &account, vec![transfers_of(&account, &status, created_s)]).await
+            let batch = vec![connect::transfers_of(&account, &status, created_s)];
+            connect::about_account(app, &account, batch).await
         }
-        Happening::Transferred { item, transfer } => transferred(app, &item, transfer).await,
-        Happening::TransferReversed { item, transfer, reversal, amount_minor, at } => {
-            reversed(app, item, &transfer, &reversal, amount_minor, at).await
-        }
+        Happening::Transferred { item, transfer } => connect::transferred(app, &item, transfer).await,
+        Happening::TransferReversed(reversed) => connect::reversed(app, reversed).await,
+        Happening::BankPayout(payout) => connect::bank_payout(app, &payout).await,
         Happening::ClientNamed { customer, source, referral } => {
             let name = format!("customer:{customer}");
             let keep = sql!(
@@ -446,110 +446,4 @@ async fn about_invoice(app: &App, about: &About, fact: impl Fn(&KnownPart) -> Fa
         true => Outcome::Ignore("nothing of that invoice counted".into()),
         false => Outcome::Do(batch, Vec::new()),
     })
-}
-
-/// The newest event decides; of one second, the one that says more can be done: an account is being set up then.
-fn transfers_of(account: &str, status: &str, created_s: i64) -> Stmt {
-    let rank = |s: &str| match s {
-        "active" => 2_i64,
-        "pending" => 1,
-        _ => 0,
-    };
-    sql!(
-        "UPDATE partner SET transfers = ?2, transfers_event_s = ?3 WHERE account = ?1 AND (transfers_event_s < ?3
-            OR (transfers_event_s = ?3 AND CASE transfers WHEN 'active' THEN 2 WHEN 'pending' THEN 1 ELSE 0 END < ?4))",
-        account,
-        status,
-        created_s,
-        rank(status),
-    )
-}
-
-/// The same for what the bank needs: fewer requirements are more.
-fn bank_of(account: &str, payouts_enabled: bool, requirements: &[String], created_s: i64) -> Stmt {
-    sql!(
-        "UPDATE partner SET payouts_enabled = ?2, requirements = ?3, account_event_s = ?4
-         WHERE account = ?1 AND (account_event_s < ?4 OR (account_event_s = ?4 AND (payouts_enabled < ?2
-            OR (payouts_enabled = ?2 AND (json_array_length(requirements) > json_array_length(?3)
-            OR (json_array_length(requirements) = json_array_length(?3) AND requirements > ?3))))))",
-        account,
-        payouts_enabled,
-        json!(requirements).to_string(),
-        created_s,
-    )
-}
-
-/// An account speaks before we have read the answer that made it.
-async fn about_account(app: &App, account: &str, batch: Vec<Stmt>) -> Result<Outcome, ApiError> {
-    let known: Option<Id> =
-        app.db.query(sql!("SELECT code AS id FROM partner WHERE account = ?1", account)).await?.first()?;
-    if known.is_some() {
-        return Ok(Outcome::Do(batch, Vec::new()));
-    }
-    let left: Option<Id> =
-        app.db.query(sql!("SELECT partner AS id FROM account_left WHERE account = ?1", account)).await?.first()?;
-    Ok(match left {
-        Some(Id { id }) => Outcome::Ignore(format!("{id} has left this account for another")),
-        None => wait_for(format!("account:{account}")),
-    })
-}
-
-/// A transfer settles the payment that it is for, if nobody has recorded it yet.
-async fn transferred(app: &App, item: &str, transfer: payout::Transfer) -> Result<Outcome, ApiError> {
-    let loaded = match run_record::load(app, item).await {
-        Ok(loaded) => loaded,
-        Err(error) if error.code == wire::ErrorCode::NotFound => {
-            return Ok(Outcome::Ignore(format!("no sealed run has the item {item}")));
-        }
-        Err(error) => return Err(error),
-    };
-    let (after, effects, _) = step(&loaded.record, Event::Told { transfer }).map_err(run_record::refused)?;
-    if after == loaded.record {
-        return Ok(Outcome::Ignore("it tells nothing new of the payment".into()));
-    }
-    let (batch, names) = run_record::change(app, &loaded, &after, &effects)?;
-    Ok(Outcome::Do(batch, names))
-}
-
-/// Money comes back of the transfer that pays a payment. Whether it does is known once the payment is settled: one of two
-/// that Stripe made for it may be reversed as one too many.
-async fn reversed(
-    app: &App,
-    item: Option<String>,
-    transfer: &str,
-    reversal: &str,
-    amount_minor: i64,
-    at: DateTime<Utc>,
-) -> Result<Outcome, ApiError> {
-    #[derive(Deserialize)]
-    struct Row {
-        id: String,
-        partner: String,
-        transfer: Option<String>,
-        state: payout::State,
-    }
-    let row: Option<Row> = app
-        .db
-        .query(sql!(
-            "SELECT id, partner, transfer, state FROM run_item WHERE transfer = ?1 OR id = ?2 ORDER BY transfer = ?1 DESC LIMIT 1",
-            transfer,
-            item.as_deref(),
-        ))
-        .await?
-        .first()?;
-    let Some(row) = row else {
-        return Ok(Outcome::Ignore("no run has a payment that it was for".into()));
-    };
-    if amount_minor <= 0 {
-        return Ok(Outcome::Ignore("nothing was reversed".into()));
-    }
-    if row.transfer.as_deref() != Some(transfer) {
-        return Ok(match row.state.is_final() {
-            true => Outcome::Ignore(format!("{transfer} is not what pays {}", row.id)),
-            false => wait_for(format!("payout:{}", row.id)),
-        });
-    }
-    let body = FactBody::PayoutReversed { payout: row.id, amount_minor: Some(amount_minor) };
-    let fact = Fact { id: format!("payout_reversed:{reversal}"), at, body };
-    Ok(Outcome::Do(vec![journal::insert_for_partner(&fact, &row.partner)?], Vec::new()))
 }

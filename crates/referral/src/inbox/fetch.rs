@@ -141,9 +141,36 @@ pub(super) async fn lines(app: &App, invoice: &str) -> Result<Fetched<Vec<Value>
     }
 }
 
+/// The transfers that a payout of a connected account to its bank contains.
+pub(super) async fn paid_out(app: &App, account: &str, payout: &str) -> Result<Fetched<Vec<String>>, ApiError> {
+    let name = format!("bank:{payout}");
+    if let Some(transfers) = kept(app, &name).await? {
+        return Ok(Fetched::Kept(transfers));
+    }
+    let query = [("payout", payout), ("expand[]", "data.source")];
+    match pages_of(app, Some(account), "balance_transactions", &query).await? {
+        Err(why) => Ok(Fetched::Not(format!("what the payout contains is not known: {why}"))),
+        Ok(all) => {
+            let of = |entry: &Value| entry.pointer("/source/source_transfer").and_then(Value::as_str).map(String::from);
+            let transfers: Vec<String> = all.iter().filter_map(of).collect();
+            Ok(Fetched::New(vec![keep(&name, &json!(transfers))]))
+        }
+    }
+}
+
 /// Every page of a list. The inner `Err` as of [`read`].
 pub(crate) async fn pages(
     app: &App,
+    path: &str,
+    query: &[(&str, &str)],
+) -> Result<Result<Vec<Value>, String>, ApiError> {
+    pages_of(app, None, path, query).await
+}
+
+/// The same of a connected account.
+async fn pages_of(
+    app: &App,
+    account: Option<&str>,
     path: &str,
     query: &[(&str, &str)],
 ) -> Result<Result<Vec<Value>, String>, ApiError> {
@@ -153,7 +180,7 @@ pub(crate) async fn pages(
         let mut asked = vec![("limit", "100")];
         asked.extend_from_slice(query);
         asked.extend(after.as_deref().map(|id| ("starting_after", id)));
-        let page = match read(app, path, &asked).await? {
+        let page = match read_of(app, account, path, &asked).await? {
             Ok(page) => page,
             Err(why) => return Ok(Err(why)),
         };
@@ -172,6 +199,16 @@ fn data(list: &Value) -> &[Value] {
 
 /// Reads from Stripe. The inner `Err` is a reason that waiting does not solve; a fault is tried again by itself.
 pub(crate) async fn read(app: &App, path: &str, query: &[(&str, &str)]) -> Result<Result<Value, String>, ApiError> {
+    read_of(app, None, path, query).await
+}
+
+/// The same of a connected account.
+async fn read_of(
+    app: &App,
+    account: Option<&str>,
+    path: &str,
+    query: &[(&str, &str)],
+) -> Result<Result<Value, String>, ApiError> {
     let key = app.config.stripe_read_key.clone();
     if key.is_empty() {
         return Ok(Err("set STRIPE_READ_KEY, so that Stripe can be asked, and start the server again".into()));
@@ -183,11 +220,13 @@ pub(crate) async fn read(app: &App, path: &str, query: &[(&str, &str)]) -> Resul
         tracing::warn!(%reason, path, "stripe");
         unavailable("Stripe could not be asked just now. Try again in a moment.")
     };
-    let answer = app.http.send(HttpRequest::read(url, &key)).await.map_err(|reason| fault(&reason))?;
+    let mut request = HttpRequest::read(url, &key);
+    request.headers.extend(account.map(|account| ("stripe-account", account.to_owned())));
+    let answer = app.http.send(request).await.map_err(|reason| fault(&reason))?;
     match answer.status {
         200 => serde_json::from_str(&answer.body).map(Ok).map_err(|_| fault("the answer cannot be read")),
         401 | 403 => {
-            Ok(Err("STRIPE_READ_KEY may not read this: it needs invoices, charges, transfers and balance transactions"
+            Ok(Err("STRIPE_READ_KEY may not read this: it needs invoices, charges, transfers and balance transactions, of connected accounts too"
                 .into()))
         }
         status @ (400 | 404) => Ok(Err(format!("Stripe answered {status}: it does not know it"))),

@@ -104,6 +104,8 @@ pub async fn forget_replayable(app: &App) -> Result<(), ApiError> {
             sql!("DELETE FROM subscription"),
             sql!("DELETE FROM stripe_client"),
             sql!("DELETE FROM redemption"),
+            sql!("DELETE FROM bank_payout_transfer"),
+            sql!("DELETE FROM bank_payout"),
             sql!("DELETE FROM inbox_wait"),
             sql!("UPDATE partner SET account_event_s = 0, transfers_event_s = 0"),
             sql!("UPDATE inbox SET state = 'received', note = NULL"),

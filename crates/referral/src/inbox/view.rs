@@ -91,7 +91,7 @@ pub async fn retry_events(app: &App, event: Option<&str>) -> Result<u64, ApiErro
         .query(sql!(
             "UPDATE inbox SET state = 'received' WHERE (?1 IS NOT NULL AND id = ?1 AND state IN ('failed', 'waiting', 'ignored'))
                 OR (?1 IS NULL AND (state = 'failed' OR (state = 'waiting' AND id IN
-                    (SELECT event FROM inbox_wait WHERE name GLOB 'rate:*' OR name GLOB 'lines:*'))))",
+                    (SELECT event FROM inbox_wait WHERE name GLOB 'rate:*' OR name GLOB 'lines:*' OR name GLOB 'bank:*'))))",
             event,
         ))
         .await?

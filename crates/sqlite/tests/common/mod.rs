@@ -55,6 +55,8 @@ pub(crate) struct Stripe {
     pub(crate) asked: Mutex<Vec<String>>,
     /// Idempotency keys, in the order in which they came.
     pub(crate) keys: Mutex<Vec<String>>,
+    /// Connected accounts that were asked about as themselves.
+    pub(crate) accounts: Mutex<Vec<String>>,
     pub(crate) letters: Mutex<Vec<(String, String, String)>>,
     /// What happens while the next question is being answered.
     pub(crate) meanwhile: Mutex<Option<BoxFut<'static, ()>>>,
@@ -87,8 +89,9 @@ impl Http for Stripe {
             if let Some(meanwhile) = meanwhile {
                 meanwhile.await;
             }
-            let key = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
-            self.keys.lock().unwrap().extend(key.map(|(_, key)| key.to_string()));
+            let header = |wanted: &str| request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            self.keys.lock().unwrap().extend(header("idempotency-key").map(|(_, key)| key.clone()));
+            self.accounts.lock().unwrap().extend(header("stripe-account").map(|(_, account)| account.clone()));
             self.answer(&request.url)
         })
     }
@@ -211,7 +214,8 @@ impl World {
 
     /// An event as Stripe posts it.
     pub(crate) async fn event(&self, event: &Value) -> (StatusCode, Value) {
-        let connect = matches!(event["type"].as_str(), Some("account.updated" | "capability.updated"));
+        let connect = event["account"].is_string()
+            || matches!(event["type"].as_str(), Some("account.updated" | "capability.updated"));
         let (path, secret) = if connect { ("connect", CONNECT_SECRET) } else { ("account", ACCOUNT_SECRET) };
         let body = event.to_string();
         self.post(path, &signed(secret, self.app.host.now().timestamp(), &body), body).await

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "What fails here fails the test.")]
 
 #[cfg(test)]
+mod bank;
+#[cfg(test)]
 #[expect(dead_code, reason = "Shared with other tests of the API.")]
 #[path = "../common/mod.rs"]
 mod common;

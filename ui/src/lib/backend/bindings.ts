@@ -82,6 +82,32 @@ version: number,
 typed_total_minor: number, };
 
 /**
+ * Where the money of a payout is on its way from the agency's Stripe account to its bank.
+ */
+export type AtBank = { 
+/**
+ * How far it is.
+ */
+state: AtBankState, 
+/**
+ * When it is, or was, to arrive.
+ */
+arrives: string, 
+/**
+ * Stripe's payout, `po_…`.
+ */
+payout: string, 
+/**
+ * Why the bank refused it, and what to do, in a sentence.
+ */
+text: string | null, };
+
+/**
+ * How far money is on its way to a bank.
+ */
+export type AtBankState = "on_the_way" | "reached" | "refused";
+
+/**
  * `POST /v1/auth/oidc`: begin a sign-in at the issuer.
  */
 export type BeginSignIn = { 
@@ -953,7 +979,11 @@ paid_at: string | null,
 /**
  * Digest of the statement that it pays.
  */
-digest: string, };
+digest: string, 
+/**
+ * What Stripe has passed on to the agency's bank of it; `null` while nobody knows.
+ */
+bank: AtBank | null, };
 
 /**
  * `GET /v1/payouts/{item}` and a run's statement: what a payout is made of.
