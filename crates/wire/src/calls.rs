@@ -140,6 +140,10 @@ calls! {
     resolve_item: Post "/v1/items/{item}/resolution" (ResolveItem) -> ItemCheck;
     /// The brake on payouts.
     payouts_lock: Get "/v1/payouts-lock" (Nothing) -> PayoutLock;
+    /// Put the brake on.
+    lock_payouts: Post "/v1/payouts-lock/lock" (LockPayouts) -> PayoutLock;
+    /// Agree to take it off.
+    unlock_payouts: Post "/v1/payouts-lock/unlock" (UnlockPayouts) -> PayoutLock;
     /// The records held against Stripe, the newest first.
     reconciliations: Get "/v1/reconciliations" (Nothing) -> Vec<Reconciliation>;
     /// Hold the records against Stripe now.

@@ -88,14 +88,14 @@ pub struct PayoutLock {
 }
 
 /// `POST /v1/payouts-lock/lock`: needs a fresh sign-in of finance or an admin.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct LockPayouts {
     /// Why, for those who must lift it.
     pub reason: String,
 }
 
 /// `POST /v1/payouts-lock/unlock`: one of the two consents. Needs a fresh sign-in of finance or an admin.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct UnlockPayouts {
     /// The lock that was looked at.
     pub lock: String,

@@ -745,6 +745,15 @@ currency: string,
 destination: string, };
 
 /**
+ * `POST /v1/payouts-lock/lock`: needs a fresh sign-in of finance or an admin.
+ */
+export type LockPayouts = { 
+/**
+ * Why, for those who must lift it.
+ */
+reason: string, };
+
+/**
  * What is wrong with a payment, the worst first.
  */
 export type Mismatch = "double" | "no_record" | "not_recorded" | "not_listed" | "differs" | "reversed" | "balance";
@@ -1708,6 +1717,19 @@ version: number,
 reason: string, };
 
 /**
+ * `POST /v1/payouts-lock/unlock`: one of the two consents. Needs a fresh sign-in of finance or an admin.
+ */
+export type UnlockPayouts = { 
+/**
+ * The lock that was looked at.
+ */
+lock: string, 
+/**
+ * Why it may be lifted.
+ */
+reason: string, };
+
+/**
  * `POST /v1/links/{link}`: rename or archive a link. What is absent stays.
  */
 export type UpdateLink = { 
@@ -1849,6 +1871,10 @@ export type Calls = {
   resolve_item: { args: { item: string } & ResolveItem; answer: ItemCheck };
   /** The brake on payouts. */
   payouts_lock: { args: Nothing; answer: PayoutLock };
+  /** Put the brake on. */
+  lock_payouts: { args: LockPayouts; answer: PayoutLock };
+  /** Agree to take it off. */
+  unlock_payouts: { args: UnlockPayouts; answer: PayoutLock };
   /** The records held against Stripe, the newest first. */
   reconciliations: { args: Nothing; answer: Array<Reconciliation> };
   /** Hold the records against Stripe now. */
@@ -1893,6 +1919,8 @@ export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; pat
   look_at_item: { method: 'POST', path: '/v1/items/{item}/look' },
   resolve_item: { method: 'POST', path: '/v1/items/{item}/resolution' },
   payouts_lock: { method: 'GET', path: '/v1/payouts-lock' },
+  lock_payouts: { method: 'POST', path: '/v1/payouts-lock/lock' },
+  unlock_payouts: { method: 'POST', path: '/v1/payouts-lock/unlock' },
   reconciliations: { method: 'GET', path: '/v1/reconciliations' },
   reconcile: { method: 'POST', path: '/v1/reconciliations' },
 };
