@@ -1,7 +1,8 @@
 //! The shell of the desktop app: a window, and the way from its page to the [`desk`]. All that the app knows and does is
 //! there; this is the only code that names the window toolkit.
 //!
-//! Environment: `AIKIT_API` is the address of the API, `AIKIT_DATA` the folder of the app's files.
+//! Environment: `AIKIT_API` is the address of the API, `AIKIT_DATA` the folder of the app's files, `STRIPE_API_BASE` the address of
+//! a stand-in for Stripe on this computer (test keys only).
 
 mod ipc;
 
@@ -40,7 +41,8 @@ fn open_desk(app: &App) -> Result<Desk, Box<dyn Error>> {
     let api = env::var("AIKIT_API").ok();
     let open = |url: &Url| tauri_plugin_opener::open_url(url.as_str(), None::<&str>).map_err(|e| e.to_string());
     let host = Host { version: app.package_info().version.to_string(), open: Box::new(open) };
-    Ok(Desk::open(Config::new(api.as_deref(), data)?, host, Arc::new(OsKeychain))?)
+    let config = Config::new(api.as_deref(), data)?.with_stripe(env::var("STRIPE_API_BASE").ok());
+    Ok(Desk::open(config, host, Arc::new(OsKeychain))?)
 }
 
 /// The window of `tauri.conf.json`, which shows the app's own pages and nothing else.

@@ -17,7 +17,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("edge", &["referral"]),
     ("engine-wasm", &["commission"]),
     ("server", &["commission", "referral", "sqlite", "stripe", "payout", "wire"]),
-    ("desk", &["wire"]),
+    ("desk", &["stripe", "wire"]),
     ("aikit-partners", &["desk"]),
     ("bench", &["commission", "referral", "sqlite"]),
     ("product-tests", &["wire"]),

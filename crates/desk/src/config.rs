@@ -14,6 +14,8 @@ pub struct Config {
     pub(crate) api: Url,
     /// Folder of the app's files.
     pub(crate) data: PathBuf,
+    /// A stand-in for Stripe on this computer, where payouts are sent to it and not to Stripe.
+    pub(crate) stripe: Option<String>,
 }
 
 /// Why the app cannot start, for the person at the computer.
@@ -58,11 +60,17 @@ impl Config {
             return Err(refuse("has more than scheme, host and port"));
         }
         match url.scheme() {
-            "https" => Ok(Self { api: url, data }),
-            "http" if is_loopback(&url) => Ok(Self { api: url, data }),
+            "https" => Ok(Self { api: url, data, stripe: None }),
+            "http" if is_loopback(&url) => Ok(Self { api: url, data, stripe: None }),
             "http" => Err(refuse("would send a sign-in over the network unencrypted; it must begin with https")),
             _ => Err(refuse("is neither https nor http")),
         }
+    }
+
+    /// Sends payouts to a stand-in for Stripe on this computer, with test keys only.
+    #[must_use]
+    pub fn with_stripe(self, stripe: Option<String>) -> Self {
+        Self { stripe, ..self }
     }
 
     /// The address as text, without a slash at its end.

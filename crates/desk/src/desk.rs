@@ -17,6 +17,7 @@ use crate::clock;
 use crate::config::{Config, StartError};
 use crate::keychain::{Keychain, SecretStore};
 use crate::links::may_open;
+use crate::money::{KeepMoneyKey, Money, MoneyKey, SendHere, SendingHere};
 use crate::natives::{self, HostInfo, Nothing, OpenUrl, SignIn, SignInAtIssuer, SignInDemo};
 use crate::request::{Request, canonical};
 use crate::session::{Sessions, cannot_act, cannot_read};
@@ -45,7 +46,8 @@ pub struct Answer {
 
 /// The desktop app behind its window.
 pub struct Desk {
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
+    money: Money,
     host: Host,
     /// Held for as long as the app runs.
     _lock: File,
@@ -59,8 +61,10 @@ impl Desk {
         let lock = lock(&config.data)?;
         let cache = Cache::open(&config.data, clock::now())?;
         let known = KnownAccounts::in_folder(&config.data);
-        let sessions = Sessions::new(Api::new(config)?, Keychain::new(secrets), cache, known);
-        Ok(Self { sessions, host, _lock: lock })
+        let stripe = config.stripe.clone();
+        let sessions = Arc::new(Sessions::new(Api::new(config)?, Keychain::new(secrets), cache, known));
+        let money = Money::new(Arc::clone(&sessions), stripe);
+        Ok(Self { sessions, money, host, _lock: lock })
     }
 
     /// Does what a page asks: one of the app's own commands ([`crate::NATIVES`]), which answers as it declares, or a
@@ -144,7 +148,33 @@ impl Desk {
         })
     }
 
+    pub(crate) async fn money_key(&self, _: Nothing) -> Result<MoneyKey, ErrorBody> {
+        self.money.key().await
+    }
+
+    pub(crate) async fn keep_money_key(&self, given: KeepMoneyKey) -> Result<MoneyKey, ErrorBody> {
+        self.money.keep(given).await
+    }
+
+    pub(crate) async fn forget_money_key(&self, _: Nothing) -> Result<MoneyKey, ErrorBody> {
+        self.money.forget().await
+    }
+
+    pub(crate) async fn send_here(&self, what: SendHere) -> Result<SendingHere, ErrorBody> {
+        self.money.send(what).await
+    }
+
+    pub(crate) async fn sending_here(&self, _: Nothing) -> Result<SendingHere, ErrorBody> {
+        Ok(self.money.sending())
+    }
+
+    pub(crate) async fn stop_sending(&self, _: Nothing) -> Result<SendingHere, ErrorBody> {
+        Ok(self.money.stop())
+    }
+
     pub(crate) async fn sign_out(&self, _: Nothing) -> Result<(), ErrorBody> {
+        // The money key goes with the person.
+        self.money.forget().await?;
         self.sessions.sign_out().await;
         Ok(())
     }

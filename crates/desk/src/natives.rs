@@ -9,6 +9,7 @@ use ts_rs::{Config, TS};
 use wire::{Account, ErrorBody, ErrorCode};
 
 use crate::desk::Desk;
+use crate::money::{KeepMoneyKey, MoneyKey, SendHere, SendingHere};
 
 /// One of the app's own commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,18 @@ natives! {
     open(OpenUrl) -> () = open_url;
     /// What the person should know about this computer, such as a keychain that is missing.
     banner(Nothing) -> Option<String> = banner;
+    /// The key with which this computer sends payouts, as far as anybody may see it.
+    money_key(Nothing) -> MoneyKey = money_key;
+    /// Keep a key in the keychain, once Stripe has been asked with it.
+    keep_money_key(KeepMoneyKey) -> MoneyKey = keep_money_key;
+    /// Forget it.
+    forget_money_key(Nothing) -> MoneyKey = forget_money_key;
+    /// Send a run from this computer.
+    send_here(SendHere) -> SendingHere = send_here;
+    /// What this computer sends, or sent last.
+    sending_here(Nothing) -> SendingHere = sending_here;
+    /// Stop sending, after what is on its way.
+    stop_sending(Nothing) -> SendingHere = stop_sending;
     /// What app this is.
     host(Nothing) -> HostInfo = host;
 }
@@ -135,6 +148,10 @@ pub fn typescript(bindings: &str) -> String {
         SignInAtIssuer::decl(&config),
         OpenUrl::decl(&config),
         HostInfo::decl(&config),
+        MoneyKey::decl(&config),
+        KeepMoneyKey::decl(&config),
+        SendHere::decl(&config),
+        SendingHere::decl(&config),
     ] {
         let _ = writeln!(out, "export {declaration}\n");
     }

@@ -9,6 +9,8 @@ use wire::{Call, ErrorBody, ErrorCode, Method};
 
 /// Within this a page is shown, from the API or from what was saved.
 const READ_TIMEOUT_S: u64 = 10;
+/// A record is answered soon, or the item waits for the next pass.
+const RECORD_TIMEOUT_S: u64 = 15;
 /// An act may take its time, because giving it up leaves open whether it was done.
 const ACT_TIMEOUT_S: u64 = 30;
 
@@ -28,6 +30,16 @@ impl Request {
         let mut url = api.clone();
         url.set_path(path);
         Self { method: Method::Post, url, body: Some(body), timeout: Duration::from_secs(READ_TIMEOUT_S) }
+    }
+
+    /// A call of an executor about the records of a run. Ids are single segments, whatever characters they hold.
+    pub(crate) fn record(api: &Url, method: Method, segments: &[&str], body: Option<Value>) -> Self {
+        let mut url = api.clone();
+        // An origin can be a base.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("v1").extend(segments);
+        }
+        Self { method, url, body, timeout: Duration::from_secs(RECORD_TIMEOUT_S) }
     }
 
     /// The request of `call` with `args`: an object, or null for none. Path parameters are taken out by name; the rest

@@ -293,7 +293,7 @@ impl Sessions {
 }
 
 /// For the person whose session is over.
-fn signed_out() -> ErrorBody {
+pub(crate) fn signed_out() -> ErrorBody {
     ErrorBody::new(ErrorCode::SignedOut, "Your session has ended. Sign in again.")
 }
 

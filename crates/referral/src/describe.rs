@@ -22,7 +22,7 @@ use wire::{ErrorBody, Role};
 
 use crate::App;
 use crate::auth::scope::{FreshAdmin, Overseer, OwnSession};
-use crate::auth::{ExecutorKey, Finance, FreshFinance, Partner, Reviewer, ServerKey, Signed, Staff, role_name};
+use crate::auth::{Executor, Finance, FreshFinance, Partner, Reviewer, ServerKey, Signed, Staff, role_name};
 use crate::error::{ApiError, Body, Params, Raw, Segment};
 use crate::limits::Network;
 use crate::members::{FreshOwner, Owner};
@@ -207,9 +207,9 @@ impl Part for ServerKey {
     }
 }
 
-impl Part for ExecutorKey {
+impl Part for Executor {
     fn describe(into: &mut Described) {
-        into.access("executor_key", json!({ "key": "executor" }));
+        into.access("executor_key", json!({ "key": "executor", "roles": ["finance"] }));
     }
 }
 

@@ -11,7 +11,7 @@ use wire::{
     ClaimItems, Claimed, ClaimedItem, Grant, Intent, Observe, Observed, RecordIntent, Settle, Settled, StopSending,
 };
 
-use crate::auth::ExecutorKey;
+use crate::auth::Executor;
 use crate::db::{Stmt, guard};
 use crate::error::{ApiError, Body, Segment, changed, forbidden, not_found, read_reason, unavailable};
 use crate::run_record::{Loaded, free, load, refused, store};
@@ -33,7 +33,7 @@ impl From<GrantRow> for Grant {
 }
 
 /// `GET /v1/executor/grants`: the newest good grant of every run that is being sent.
-pub(crate) async fn grants(_: ExecutorKey, State(app): State<App>) -> Result<Json<Vec<Grant>>, ApiError> {
+pub(crate) async fn grants(_: Executor, State(app): State<App>) -> Result<Json<Vec<Grant>>, ApiError> {
     let rows: Vec<GrantRow> = app
         .db
         .query(sql!(
@@ -67,7 +67,7 @@ async fn good_grant(app: &App, grant: &str, run: &str) -> Result<(), ApiError> {
 
 /// `POST /v1/runs/{run}/claims`: items under a lease, each with a new fence.
 pub(crate) async fn claim(
-    _: ExecutorKey,
+    _: Executor,
     State(app): State<App>,
     Segment(run): Segment,
     Body(asked): Body<ClaimItems>,
@@ -146,7 +146,7 @@ fn still_payable(item: &str) -> Stmt {
 
 /// `POST /v1/executor/grants/{grant}/stop`: finance sends again once the reason is solved.
 pub(crate) async fn stop(
-    _: ExecutorKey,
+    _: Executor,
     State(app): State<App>,
     Segment(grant): Segment,
     Body(asked): Body<StopSending>,
@@ -173,7 +173,7 @@ fn my_lease(loaded: &Loaded, fence: i64) -> Result<(), ApiError> {
 
 /// `POST /v1/items/{item}/observations`.
 pub(crate) async fn observe(
-    _: ExecutorKey,
+    _: Executor,
     State(app): State<App>,
     Segment(item): Segment,
     Body(seen): Body<Observe>,
@@ -198,7 +198,7 @@ pub(crate) async fn observe(
 
 /// `POST /v1/items/{item}/intents`: committed before anything is sent.
 pub(crate) async fn intent(
-    _: ExecutorKey,
+    _: Executor,
     State(app): State<App>,
     Segment(item): Segment,
     Body(asked): Body<RecordIntent>,
@@ -222,7 +222,7 @@ pub(crate) async fn intent(
 
 /// `POST /v1/items/{item}/settlements`: by item and attempt, not by lease; also after the grant has ended.
 pub(crate) async fn settle(
-    _: ExecutorKey,
+    _: Executor,
     State(app): State<App>,
     Segment(item): Segment,
     Body(said): Body<Settle>,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "What fails here fails the test.")]
 
 mod described;
+mod desktop_sends;
 mod executors;
 mod killed;
 mod mail;

@@ -18,6 +18,7 @@ beforeEach(() => {
   forget = vi.fn<() => void>();
   const backend: Backend = {
     host: 'browser',
+    money: null,
     call: () => Promise.reject(new CallError('offline', 'Not here.')),
     resume: () => Promise.resolve(null),
     signIn: ({ email }) => Promise.resolve(account(email, 'owner')),

@@ -51,8 +51,8 @@ pub(crate) struct Reviewer(pub Account);
 /// AIKit's backend; holds the id of its key.
 pub(crate) struct ServerKey(pub String);
 
-/// A program that sends approved runs.
-pub(crate) struct ExecutorKey;
+/// Who sends approved runs: a program with an executor's key, or finance's own app with the session of finance.
+pub(crate) struct Executor;
 
 /// The bearer token of a request.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -210,10 +210,17 @@ impl FromRequestParts<App> for ServerKey {
     }
 }
 
-impl FromRequestParts<App> for ExecutorKey {
+impl FromRequestParts<App> for Executor {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        key(parts, app, KeyKind::Executor).await.map(|_| ExecutorKey)
+        match key(parts, app, KeyKind::Executor).await {
+            Ok(_) => Ok(Executor),
+            Err(refused) => match Signed::from_request_parts(parts, app).await {
+                Ok(Signed(account)) if account.role == Role::Finance => Ok(Executor),
+                Ok(_) => Err(forbidden("Only finance, and programs with an executor key, send runs.")),
+                Err(_) => Err(refused),
+            },
+        }
     }
 }

@@ -1,4 +1,5 @@
 import type { Account, Calls, ErrorCode, SealDiff } from './bindings';
+import type { MoneyKey, SendingHere } from './natives';
 
 export type CallName = keyof Calls;
 export type Args<N extends CallName> = Calls[N]['args'];
@@ -13,9 +14,24 @@ export type Answer<T> = {
   saved: boolean;
 };
 
+/** The executor of this computer. */
+export interface Money {
+  key(): Promise<MoneyKey>;
+  /** Keeps a restricted key of Stripe's in the keychain, once Stripe has been asked with it. */
+  keep(key: string): Promise<MoneyKey>;
+  forget(): Promise<MoneyKey>;
+  /** Begins to send a run that finance has released. */
+  send(run: string): Promise<SendingHere>;
+  sending(): Promise<SendingHere>;
+  /** Ends after what is on its way. */
+  stop(): Promise<SendingHere>;
+}
+
 /** The one door to whatever the pages run in. */
 export interface Backend {
   readonly host: 'browser' | 'desktop';
+  /** `null` where payouts cannot be sent from. */
+  readonly money: Money | null;
   /** Makes one call of the table. Rejects with a `CallError`. */
   call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>>;
   /** Who is signed in from before; `null` when nobody is. */

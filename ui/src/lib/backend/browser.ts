@@ -11,6 +11,7 @@ const CONFIRMATIONS = 'aikit-confirmations';
 /** Talks to the Referral API that served the page. Invariant: the access token lives in this object and nowhere else. */
 export class BrowserBackend implements Backend {
   readonly host = 'browser';
+  readonly money = null;
   #accessToken: string | null = null;
   #refreshing: Promise<Account | null> | null = null;
   #stop: (() => void) | null = null;

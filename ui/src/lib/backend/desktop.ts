@@ -1,11 +1,19 @@
 import { invoke } from '@tauri-apps/api/core';
 import type { Account } from './bindings';
 import type { Natives } from './natives';
-import { type Answer, type AnswerOf, type Args, type Backend, type CallName, toCallError } from './backend';
+import { type Answer, type AnswerOf, type Args, type Backend, type CallName, type Money, toCallError } from './backend';
 
 /** Asks the desktop app, which holds the tokens and keeps saved copies. */
 export class DesktopBackend implements Backend {
   readonly host = 'desktop';
+  readonly money: Money = {
+    key: () => native('money_key', {}),
+    keep: (key) => native('keep_money_key', { key }),
+    forget: () => native('forget_money_key', {}),
+    send: (run) => native('send_here', { run }),
+    sending: () => native('sending_here', {}),
+    stop: () => native('stop_sending', {}),
+  };
 
   call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>> {
     return rpc(name, args);

@@ -3,6 +3,7 @@ import { BrowserBackend } from './browser';
 
 export * from './backend';
 export type * from './bindings';
+export type { MoneyKey, SendingHere } from './natives';
 export { sayConfirmed } from './browser';
 
 /** The backend of the host that the page finds itself in. */

@@ -40,6 +40,66 @@ version: string,
  */
 api: string, };
 
+export type MoneyKey = { 
+/**
+ * There is one.
+ */
+present: boolean, 
+/**
+ * It moves real money.
+ */
+live: boolean, 
+/**
+ * The Stripe account that it belongs to, `acct_…`.
+ */
+account: string | null, 
+/**
+ * Its last four characters.
+ */
+ends_with: string | null, 
+/**
+ * It is in the keychain; else in memory only, until the app is closed.
+ */
+kept: boolean, };
+
+export type KeepMoneyKey = { 
+/**
+ * A restricted key of Stripe's, `rk_…`.
+ */
+key: string, };
+
+export type SendHere = { 
+/**
+ * Id of the run.
+ */
+run: string, };
+
+export type SendingHere = { 
+/**
+ * Id of the run.
+ */
+run: string | null, 
+/**
+ * It is at work.
+ */
+at_work: boolean, 
+/**
+ * Payouts made or found since it began.
+ */
+paid: number, 
+/**
+ * Their sum, in minor units.
+ */
+paid_minor: number, 
+/**
+ * Of the pass that goes on, or was the last: not paid, for whatever reason.
+ */
+not_paid: number, 
+/**
+ * Why it ended, in a sentence.
+ */
+ended: string | null, };
+
 /** Arguments and answer of every command of the desktop app's own. */
 export type Natives = {
   /** Who is signed in; the account as it was last seen when the API is out of reach. */
@@ -58,6 +118,18 @@ export type Natives = {
   open: { args: OpenUrl; answer: null };
   /** What the person should know about this computer, such as a keychain that is missing. */
   banner: { args: Record<string, never>; answer: string | null };
+  /** The key with which this computer sends payouts, as far as anybody may see it. */
+  money_key: { args: Record<string, never>; answer: MoneyKey };
+  /** Keep a key in the keychain, once Stripe has been asked with it. */
+  keep_money_key: { args: KeepMoneyKey; answer: MoneyKey };
+  /** Forget it. */
+  forget_money_key: { args: Record<string, never>; answer: MoneyKey };
+  /** Send a run from this computer. */
+  send_here: { args: SendHere; answer: SendingHere };
+  /** What this computer sends, or sent last. */
+  sending_here: { args: Record<string, never>; answer: SendingHere };
+  /** Stop sending, after what is on its way. */
+  stop_sending: { args: Record<string, never>; answer: SendingHere };
   /** What app this is. */
   host: { args: Record<string, never>; answer: HostInfo };
 };
