@@ -93,7 +93,7 @@ impl Recorded {
     }
 }
 
-fn unreadable(seq: i64, error: &dyn std::error::Error) -> ApiError {
+pub(crate) fn unreadable(seq: i64, error: &dyn std::error::Error) -> ApiError {
     tracing::error!(seq, %error, "a stored fact cannot be read");
     unavailable("The journal has a line that cannot be read; nothing is computed from it until that is solved.")
 }

@@ -15,6 +15,7 @@ mod audit;
 mod auth;
 mod click;
 mod describe;
+mod downloads;
 mod error;
 mod events;
 mod follow;

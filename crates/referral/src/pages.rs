@@ -204,19 +204,23 @@ fn months(lines: &[Line], now: DateTime<Utc>) -> Vec<MonthEarned> {
         .collect()
 }
 
+/// What a client is called: by its domain, unless that says nothing of it.
+pub(crate) fn client_name(email_domain: Option<&str>, referral: &str) -> String {
+    match email_domain {
+        Some(domain) if !is_free_mail(domain) => domain.to_owned(),
+        _ => format!("Client {}", referral.get(..8).unwrap_or(referral)),
+    }
+}
+
 fn client_of(app: &App, r: &ReferralState, statement: &Statement, now: DateTime<Utc>) -> Client {
     let of_client = |l: &&Line| l.referral.as_ref() == Some(&r.referral);
     let earns = |l: &&Line| matches!(l.status, LineStatus::Vested | LineStatus::Pending | LineStatus::Held);
     let of_rate = |l: &&Line| matches!(l.kind, LineKind::FirstYear | LineKind::Recurring);
     let rates = statement.lines.iter().filter(of_client).filter(of_rate);
     let this_month = month(now);
-    let name = match &r.client_email_domain {
-        Some(domain) if !is_free_mail(domain) => domain.clone(),
-        _ => format!("Client {}", r.referral.get(..8).unwrap_or(&r.referral)),
-    };
     Client {
         referral: r.referral.clone(),
-        name,
+        name: client_name(r.client_email_domain.as_deref(), &r.referral),
         signed_up_at: r.signed_up_at,
         status: r.status,
         annual_price_minor: r.annual_price_minor,

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::{DateTime, Utc};
 use commission::TermsBook;
+use documents::ledger::Accounts;
+use documents::receipt::Payer;
 use http::Method;
 use url::Url;
 
@@ -202,6 +204,10 @@ pub struct Config {
     pub approvals_needed: u32,
     /// Sign-in as anybody by one click. Only with a Stripe stand-in on loopback.
     pub demo: bool,
+    /// Who pays, as receipts name it.
+    pub payer: Payer,
+    /// What the books call the accounts of the ledger export.
+    pub accounts: Accounts,
     /// Stripe's API.
     pub stripe_api: Url,
     /// May create accounts and onboarding links.
@@ -253,6 +259,8 @@ pub(crate) mod tests {
             live: false,
             approvals_needed: 1,
             demo: false,
+            payer: Payer::default(),
+            accounts: Accounts::default(),
             stripe_api: url("http://127.0.0.1:9/"),
             stripe_connect_key: String::new(),
             stripe_read_key: String::new(),

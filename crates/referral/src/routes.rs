@@ -15,8 +15,9 @@ use wire::{Role, Session};
 use crate::describe::{Describe, Described};
 use crate::ports::Config;
 use crate::{
-    App, account, audit, auth, click, error, health, inbox, join, links, lock, members, notices, origin, outbox, pages,
-    partners, reconcile, reviews, run_draft, run_resolve, run_seal, run_send, run_turn, runs, signup, slug,
+    App, account, audit, auth, click, downloads, error, health, inbox, join, links, lock, members, notices, origin,
+    outbox, pages, partners, reconcile, reviews, run_draft, run_resolve, run_seal, run_send, run_turn, runs, signup,
+    slug,
 };
 
 /// Largest request body, in bytes; webhooks have the same limit.
@@ -219,6 +220,24 @@ fn routes(config: &Config) -> Routes {
         .get("/v1/clients/{referral}", pages::client, "One client with the reason of every cent.")
         .get("/v1/payouts", pages::payouts, "The agency's payouts, the newest first.")
         .get("/v1/payouts/{item}", pages::payout, "What one payout is made of.")
+        .get_also("/v1/payouts/{item}/receipt.pdf", downloads::own_receipt, "The receipt of a paid payout.", |d| {
+            d.ends("200", "A PDF with `statement.json` attached.", Some(downloads::PDF));
+        })
+        .get_also(
+            "/v1/runs/{run}/items/{item}/receipt.pdf",
+            downloads::run_receipt,
+            "The receipt of a paid item of a run.",
+            |d| d.ends("200", "A PDF with `statement.json` attached.", Some(downloads::PDF)),
+        )
+        .get_also("/v1/runs/{run}/export.csv", downloads::run_csv, "A run for a spreadsheet.", |d| {
+            d.ends("200", "A row for each agency.", Some(downloads::CSV));
+        })
+        .get_also("/v1/runs/{run}/export.xlsx", downloads::run_xlsx, "A run as a workbook.", |d| {
+            d.ends("200", "Who is paid, who is not, and a summary.", Some(downloads::XLSX));
+        })
+        .get_also("/v1/runs/{run}/ledger.csv", downloads::run_ledger, "The ledger export of a closed month.", |d| {
+            d.ends("200", "Opening + earned − reversed − paid = closing.", Some(downloads::CSV));
+        })
         .get("/v1/runs", runs::list, "All runs, the newest first.")
         .post("/v1/runs", run_draft::draft, "Draft the run of a month, or compute its draft again.")
         .get("/v1/runs/{run}", runs::one, "One run.")

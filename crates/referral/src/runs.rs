@@ -52,6 +52,11 @@ const HEADS: &str = "SELECT r.id, r.period, r.as_of, r.cut, r.state, r.version, 
     FROM run r ORDER BY r.as_of DESC";
 
 impl Head {
+    /// What it posts counts: its month is closed.
+    pub(crate) fn is_posted(&self) -> bool {
+        self.posted.is_some() && !matches!(self.state, RunState::Draft | RunState::Sealing)
+    }
+
     pub(crate) fn summary(&self) -> RunSummary {
         RunSummary {
             run: self.run.clone(),
@@ -296,9 +301,14 @@ pub(crate) async fn statement(
     State(app): State<App>,
     Segment((run, item)): Segment<(String, String)>,
 ) -> Result<Json<PayoutDetail>, ApiError> {
-    let detail = detail(&app, &item, None).await?;
-    if item.strip_prefix(&run).is_some_and(|rest| rest.starts_with(':')) {
-        Ok(Json(detail))
+    in_run(&app, &run, &item).await.map(Json)
+}
+
+/// The same of an item that is in that run.
+pub(crate) async fn in_run(app: &App, run: &str, item: &str) -> Result<PayoutDetail, ApiError> {
+    let detail = detail(app, item, None).await?;
+    if item.strip_prefix(run).is_some_and(|rest| rest.starts_with(':')) {
+        Ok(detail)
     } else {
         Err(not_found("There is no such payment in this run."))
     }

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use crate::ports::{Config, Oidc, Reach, WebhookEndpoint};
 use anyhow::{Context as _, bail};
 use commission::TermsBook;
+use documents::ledger::Accounts;
+use documents::receipt::Payer;
 use serde::Deserialize;
 use url::Url;
 
@@ -50,6 +52,10 @@ pub struct File {
     webhooks: Vec<Webhook>,
     /// What one client may take up.
     pub limits: Limits,
+    /// `[payer]`: who pays, as receipts name it.
+    payer: Payer,
+    /// `[accounts]`: what the books call the accounts of the ledger export.
+    accounts: Accounts,
 }
 
 /// `[[webhooks]]`: an address of AIKit. Its secret is `WEBHOOK_SECRET_{NAME}`, and for a while the one before it
@@ -123,6 +129,8 @@ impl Default for File {
             proxies: 0,
             webhooks: Vec::new(),
             limits: Limits::default(),
+            payer: Payer::default(),
+            accounts: Accounts::default(),
         }
     }
 }
@@ -220,6 +228,8 @@ pub fn build(file: File, port: u16, demo: bool, secret: impl Fn(&str) -> Option<
         live: file.live,
         approvals_needed: file.approvals,
         demo,
+        payer: file.payer,
+        accounts: file.accounts,
         stripe_api,
         stripe_connect_key: secret("STRIPE_CONNECT_KEY").unwrap_or_default(),
         stripe_read_key: secret("STRIPE_READ_KEY").unwrap_or_default(),

@@ -9,10 +9,10 @@ use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, ValueEnum};
 use commission::{Assumptions, Forecast, ForecastError, ForecastMonth, Plan, Tier, forecast, parse_time};
+use documents::sheet::{decimal, guarded, writer};
 use rust_decimal::Decimal;
 
 use crate::statements::page::one_line;
-use crate::statements::sheet::{decimal, guarded, writer};
 use crate::statements::{is_broken_pipe, read_journal, read_terms_or_default, source_name};
 
 /// Options of `forecast`.

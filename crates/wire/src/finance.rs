@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use commission::Tier;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::PayoutState;
 
@@ -324,4 +324,24 @@ pub struct SealChange {
     pub after_minor: Option<i64>,
     /// It is paid to another Stripe account.
     pub other_account: bool,
+}
+
+/// Which columns a ledger export has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LedgerSet {
+    /// A row for each agency, and their sum.
+    #[default]
+    Plain,
+    /// A journal as QuickBooks Online imports it: an entry for each agency.
+    Quickbooks,
+    /// A manual journal as Xero imports it: one for all, because Xero takes 300 lines at a time.
+    Xero,
+}
+
+/// `GET /v1/runs/{run}/ledger.csv`: the ledger export of a closed month.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, TS, ToSchema, IntoParams)]
+pub struct LedgerExport {
+    /// Which columns; `plain` where it is left out.
+    pub set: Option<LedgerSet>,
 }

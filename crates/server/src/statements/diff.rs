@@ -10,8 +10,9 @@ use commission::{
     Comparison, Difference, Fact, Line, LineStatus, Side, StatementDiff, Summary, Tier, Totals, format_minor,
     parse_time,
 };
+use documents::sheet::{decimal, guarded, writer};
 
-use super::{BUFFER, is_broken_pipe, page, read_journal, read_terms_or_default, sheet, source_name};
+use super::{BUFFER, is_broken_pipe, page, read_journal, read_terms_or_default, source_name};
 
 /// Options of `diff`.
 #[derive(Args)]
@@ -87,7 +88,7 @@ fn write_differences(options: &Diff) -> anyhow::Result<()> {
     let mut written = Written::default();
     if options.format == Format::Csv {
         let mut head = Vec::new();
-        sheet::writer(&mut head).write_record(COLUMNS)?;
+        writer(&mut head).write_record(COLUMNS)?;
         out.write_all(&head)?;
     }
     for partner in partners {
@@ -288,7 +289,7 @@ const COLUMNS: [&str; 17] = [
 
 fn write_rows(out: &mut impl Write, diff: &StatementDiff) -> anyhow::Result<()> {
     let mut rows = Vec::new();
-    let mut writer = sheet::writer(&mut rows);
+    let mut writer = writer(&mut rows);
     for difference in &diff.differences {
         if let Some(line) = difference.line() {
             writer.write_record(cells(&diff.partner, line, difference))?;
@@ -301,9 +302,9 @@ fn write_rows(out: &mut impl Write, diff: &StatementDiff) -> anyhow::Result<()> 
 
 fn cells(partner: &str, line: &Line, difference: &Difference) -> [String; COLUMNS.len()] {
     let Difference { change, before, after, amount_minor, vested_minor, causes, why } = difference;
-    let text = |text: &str| sheet::guarded(text).into_owned();
+    let text = |text: &str| guarded(text).into_owned();
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-    let amount = |line: &Option<Line>| line.as_ref().map(|line| sheet::decimal(line.amount_minor)).unwrap_or_default();
+    let amount = |line: &Option<Line>| line.as_ref().map(|line| decimal(line.amount_minor)).unwrap_or_default();
     let status = |line: &Option<Line>| line.as_ref().map(|line| line.status.as_str().to_owned()).unwrap_or_default();
     let vests = |line: &Option<Line>| line.as_ref().and_then(|line| line.vests_at).map(time).unwrap_or_default();
     let facts: Vec<&str> = causes.iter().flat_map(|cause| cause.because.facts()).map(|fact| fact.id.as_str()).collect();
@@ -317,8 +318,8 @@ fn cells(partner: &str, line: &Line, difference: &Difference) -> [String; COLUMN
         text(line.invoice.as_deref().unwrap_or_default()),
         amount(before),
         amount(after),
-        sheet::decimal(*amount_minor),
-        sheet::decimal(*vested_minor),
+        decimal(*amount_minor),
+        decimal(*vested_minor),
         status(before),
         status(after),
         vests(before),

@@ -140,6 +140,8 @@ impl World {
             live: false,
             approvals_needed: 1,
             demo: true,
+            payer: Default::default(),
+            accounts: Default::default(),
             stripe_api: Url::parse("http://127.0.0.1:1/").unwrap(),
             stripe_connect_key: "rk_test_connect".into(),
             stripe_read_key: "rk_test_read".into(),
