@@ -40,6 +40,11 @@ impl Call {
         CALLS.iter().find(|c| c.name == name)
     }
 
+    /// The file of that name.
+    pub fn find_download(name: &str) -> Option<&'static Call> {
+        DOWNLOADS.iter().find(|c| c.name == name)
+    }
+
     /// Names of the path parameters, in order.
     pub fn path_params(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('{').skip(1).filter_map(|rest| rest.split('}').next())
@@ -150,6 +155,33 @@ calls! {
     reconcile: Post "/v1/reconciliations" (Reconcile) -> Reconciliation;
 }
 
+macro_rules! downloads {
+    ($( #[doc = $doc:literal] $name:ident: $path:literal ($args:ty); )*) => {
+        /// Every file that a page can save: an entry is a call whose answer is not JSON. The answer names the file
+        /// (`Content-Disposition`).
+        pub const DOWNLOADS: &[Call] = &[
+            $( Call { name: stringify!($name), method: Method::Get, path: $path, doc: $doc.trim_ascii() }, )*
+        ];
+
+        fn collect_downloads(types: &mut Types<'_>) -> Vec<String> {
+            vec![ $( { types.add::<$args>(); <$args as TS>::name(types.config) }, )* ]
+        }
+    };
+}
+
+downloads! {
+    /// The receipt of a paid payout (PDF).
+    receipt: "/v1/payouts/{item}/receipt.pdf" (Nothing);
+    /// The receipt of a paid item of a run (PDF).
+    run_receipt: "/v1/runs/{run}/items/{item}/receipt.pdf" (Nothing);
+    /// A run for a spreadsheet (CSV).
+    run_csv: "/v1/runs/{run}/export.csv" (Nothing);
+    /// A run as a workbook (XLSX).
+    run_xlsx: "/v1/runs/{run}/export.xlsx" (Nothing);
+    /// The ledger export of a closed month (CSV).
+    run_ledger: "/v1/runs/{run}/ledger.csv" (LedgerExport);
+}
+
 /// Declarations by name, each once.
 struct Types<'a> {
     config: &'a Config,
@@ -184,6 +216,7 @@ pub fn typescript() -> String {
     let config = Config::new().with_large_int("number");
     let mut types = Types { config: &config, seen: Vec::new(), by_name: BTreeMap::new() };
     let signatures = collect(&mut types);
+    let downloads = collect_downloads(&mut types);
     types.add::<ErrorBody>();
     types.add::<StartSession>();
     types.add::<BeginSignIn>();
@@ -199,22 +232,38 @@ pub fn typescript() -> String {
     }
     out.push_str("/** Arguments and answer of every call. */\nexport type Calls = {\n");
     for (call, (args, answer)) in CALLS.iter().zip(&signatures) {
-        let path: Vec<String> = call.path_params().map(|p| format!("{p}: string")).collect();
-        let args = match (path.is_empty(), args == "Nothing") {
-            (true, _) => args.clone(),
-            (false, true) => format!("{{ {} }}", path.join(", ")),
-            (false, false) => format!("{{ {} }} & {args}", path.join(", ")),
-        };
+        let args = arguments(call, args);
         let _ = writeln!(out, "  /** {} */\n  {}: {{ args: {args}; answer: {answer} }};", call.doc, call.name);
     }
-    out.push_str("};\n\n/** How each call travels. */\nexport const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; path: string } } = {\n");
-    for call in CALLS {
+    out.push_str("};\n\n/** Arguments of every file that can be saved. */\nexport type Downloads = {\n");
+    for (call, args) in DOWNLOADS.iter().zip(&downloads) {
+        let _ = writeln!(out, "  /** {} */\n  {}: {};", call.doc, call.name, arguments(call, args));
+    }
+    out.push_str("};\n\n/** How each call travels. */\nexport const CALLS: { readonly [K in keyof Calls]: Way } = {\n");
+    ways(&mut out, CALLS);
+    out.push_str("/** Where each file is. */\nexport const DOWNLOADS: { readonly [K in keyof Downloads]: Way } = {\n");
+    ways(&mut out, DOWNLOADS);
+    out.push_str("/** A method and a path with parameters in braces. */\nexport type Way = { readonly method: 'GET' | 'POST'; readonly path: string };\n");
+    out
+}
+
+/// The TypeScript of a call's arguments, those in its path included.
+fn arguments(call: &Call, args: &str) -> String {
+    let path: Vec<String> = call.path_params().map(|p| format!("{p}: string")).collect();
+    match (path.is_empty(), args == "Nothing") {
+        (true, _) => args.to_owned(),
+        (false, true) => format!("{{ {} }}", path.join(", ")),
+        (false, false) => format!("{{ {} }} & {args}", path.join(", ")),
+    }
+}
+
+fn ways(out: &mut String, calls: &[Call]) {
+    for call in calls {
         let method = match call.method {
             Method::Get => "GET",
             Method::Post => "POST",
         };
         let _ = writeln!(out, "  {}: {{ method: '{method}', path: '{}' }},", call.name, call.path);
     }
-    out.push_str("};\n");
-    out
+    out.push_str("};\n\n");
 }

@@ -343,5 +343,6 @@ pub enum LedgerSet {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, TS, ToSchema, IntoParams)]
 pub struct LedgerExport {
     /// Which columns; `plain` where it is left out.
+    #[param(inline)]
     pub set: Option<LedgerSet>,
 }

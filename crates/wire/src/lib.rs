@@ -19,7 +19,7 @@ mod session;
 mod staff;
 
 pub use audit::*;
-pub use calls::{CALLS, Call, Method, Nothing, typescript};
+pub use calls::{CALLS, Call, DOWNLOADS, Method, Nothing, typescript};
 pub use executor::*;
 pub use finance::*;
 pub use intake::*;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, header};
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use commission::digest::{line_digest, lines_digest};
 use commission::{Fact, FactBody, Line, TermsBook, evaluate, parse_fact};
@@ -89,6 +89,8 @@ fn app(db: &Arc<dyn Db>, host: &Arc<TestHost>, terms: TermsBook, approvals_neede
         live: false,
         approvals_needed,
         demo: true,
+        payer: Default::default(),
+        accounts: Default::default(),
         stripe_api: Url::parse("http://127.0.0.1:9/").unwrap(),
         stripe_connect_key: String::new(),
         stripe_read_key: String::new(),
@@ -197,6 +199,18 @@ impl Books {
 
     /// What is answered, or the status and the refusal.
     pub(crate) async fn send(&self, bearer: &str, path: &str, body: Option<Value>) -> Result<Value, (u16, Value)> {
+        let (status, _, bytes) = self.answer(bearer, path, body).await;
+        let said: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        if status.is_success() { Ok(said) } else { Err((status.as_u16(), said)) }
+    }
+
+    /// What is answered, whatever it is.
+    pub(crate) async fn answer(
+        &self,
+        bearer: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, HeaderMap, Vec<u8>) {
         let request = Request::builder()
             .method(if body.is_some() { "POST" } else { "GET" })
             .uri(path)
@@ -204,10 +218,9 @@ impl Books {
             .header(header::CONTENT_TYPE, "application/json");
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
-        let status = response.status();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        let said: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        if status.is_success() { Ok(said) } else { Err((status.as_u16(), said)) }
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (head.status, head.headers, bytes.into())
     }
 
     /// Drafts a month six hours after it has ended.

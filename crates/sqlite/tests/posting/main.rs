@@ -8,17 +8,20 @@ mod books;
 mod cases;
 #[path = "../common/database.rs"]
 mod database;
+mod documents;
 #[expect(dead_code, reason = "Only journals are drawn here.")]
 #[path = "../../../commission/tests/random/mod.rs"]
 mod random;
 mod turns;
+
+use std::collections::BTreeMap;
 
 use chrono::{Datelike as _, Months};
 use commission::{Fact, FactBody, TermsBook};
 use proptest::prelude::*;
 use referral::db::Stmt;
 use referral::sql;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use books::{AGENCY, Books, at};
 use cases::cases;
@@ -189,6 +192,7 @@ async fn close_months(
 ) -> u32 {
     let books = Books::open(&["P0", "P1", "P2"], book).await;
     let (mut number, mut recorded, mut details, mut closed) = (3, 0, Vec::new(), 0);
+    let mut ledgers: Vec<(Value, BTreeMap<String, [i64; 5]>)> = Vec::new();
     for (wait, share, paid, turns) in months {
         number += wait;
         let until = recorded + share.index(facts.len() - recorded + 1);
@@ -209,8 +213,15 @@ async fn close_months(
             details.push((run.clone(), item.clone(), books.detail(&run, item).await));
         }
         turns::assert_difference(&run);
+        let ledger = books.ledger(&run).await;
+        let owed_before = ledgers.last().map_or(0, |(_, before)| before[""][4]);
+        assert_eq!(ledger[""][0], owed_before, "a month's ledger begins where the one before ended");
+        ledgers.push((run.clone(), ledger));
         books.settle(&run, paid).await;
         closed += 1;
+    }
+    for (run, ledger) in ledgers {
+        assert_eq!(books.ledger(&run).await, ledger, "the ledger of a closed month changed");
     }
     for (run, item, then) in details {
         let now = books.detail(&run, &item).await;

@@ -598,6 +598,20 @@ notice?: string, };
 export type Keep = "cookie" | "token";
 
 /**
+ * `GET /v1/runs/{run}/ledger.csv`: the ledger export of a closed month.
+ */
+export type LedgerExport = { 
+/**
+ * Which columns; `plain` where it is left out.
+ */
+set: LedgerSet | null, };
+
+/**
+ * Which columns a ledger export has.
+ */
+export type LedgerSet = "plain" | "quickbooks" | "xero";
+
+/**
  * One amount that was earned or taken back, with everything that says why.
  */
 export type Line = { 
@@ -1881,8 +1895,22 @@ export type Calls = {
   reconcile: { args: Reconcile; answer: Reconciliation };
 };
 
+/** Arguments of every file that can be saved. */
+export type Downloads = {
+  /** The receipt of a paid payout (PDF). */
+  receipt: { item: string };
+  /** The receipt of a paid item of a run (PDF). */
+  run_receipt: { run: string, item: string };
+  /** A run for a spreadsheet (CSV). */
+  run_csv: { run: string };
+  /** A run as a workbook (XLSX). */
+  run_xlsx: { run: string };
+  /** The ledger export of a closed month (CSV). */
+  run_ledger: { run: string } & LedgerExport;
+};
+
 /** How each call travels. */
-export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; path: string } } = {
+export const CALLS: { readonly [K in keyof Calls]: Way } = {
   demo_people: { method: 'GET', path: '/v1/demo/people' },
   sign_in_methods: { method: 'GET', path: '/v1/auth/methods' },
   request_code: { method: 'POST', path: '/v1/auth/codes' },
@@ -1924,3 +1952,15 @@ export const CALLS: { readonly [K in keyof Calls]: { method: 'GET' | 'POST'; pat
   reconciliations: { method: 'GET', path: '/v1/reconciliations' },
   reconcile: { method: 'POST', path: '/v1/reconciliations' },
 };
+
+/** Where each file is. */
+export const DOWNLOADS: { readonly [K in keyof Downloads]: Way } = {
+  receipt: { method: 'GET', path: '/v1/payouts/{item}/receipt.pdf' },
+  run_receipt: { method: 'GET', path: '/v1/runs/{run}/items/{item}/receipt.pdf' },
+  run_csv: { method: 'GET', path: '/v1/runs/{run}/export.csv' },
+  run_xlsx: { method: 'GET', path: '/v1/runs/{run}/export.xlsx' },
+  run_ledger: { method: 'GET', path: '/v1/runs/{run}/ledger.csv' },
+};
+
+/** A method and a path with parameters in braces. */
+export type Way = { readonly method: 'GET' | 'POST'; readonly path: string };
