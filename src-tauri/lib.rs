@@ -40,7 +40,9 @@ fn open_desk(app: &App) -> Result<Desk, Box<dyn Error>> {
     };
     let api = env::var("AIKIT_API").ok();
     let open = |url: &Url| tauri_plugin_opener::open_url(url.as_str(), None::<&str>).map_err(|e| e.to_string());
-    let host = Host { version: app.package_info().version.to_string(), open: Box::new(open) };
+    // A desktop without a folder of downloads has a home.
+    let downloads = app.path().download_dir().or_else(|_| app.path().home_dir())?;
+    let host = Host { version: app.package_info().version.to_string(), open: Box::new(open), downloads };
     let config = Config::new(api.as_deref(), data)?.with_stripe(env::var("STRIPE_API_BASE").ok());
     Ok(Desk::open(config, host, Arc::new(OsKeychain))?)
 }

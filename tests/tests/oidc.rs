@@ -295,7 +295,11 @@ async fn the_desktop_signs_in_through_the_persons_browser() -> Result<()> {
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel::<String>();
     let open = Box::new(move |url: &Url| tell.send(url.to_string()).map_err(|e| e.to_string()));
     let config = Config::new(Some(&stage.here), stage.folder.join("desk"))?;
-    let desk = Desk::open(config, Host { version: "1".into(), open }, Arc::new(Drawer::default()))?;
+    let desk = Desk::open(
+        config,
+        Host { version: "1".into(), open, downloads: stage.folder.join("downloads") },
+        Arc::new(Drawer::default()),
+    )?;
     let ask = async |cmd: &str, args: Value| desk.dispatch(cmd, args).await.map_err(|e| anyhow::anyhow!(e.message));
     let mut browsers = [Person::new(), Person::new()];
     for (confirm, login, wanted) in

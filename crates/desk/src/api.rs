@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_DISPOSITION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use wire::{AS_OF_HEADER, ErrorBody, ErrorCode, Keep, Method, Session};
@@ -21,6 +21,15 @@ pub(crate) struct Answered {
     pub(crate) data: Value,
     /// The API's own time, when it said it.
     pub(crate) as_of: Option<DateTime<Utc>>,
+    /// The file, when one was asked for.
+    pub(crate) file: Option<Fetched>,
+}
+
+/// A file as it came.
+pub(crate) struct Fetched {
+    /// The name that the API gave it; fit for no file system yet.
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Why there is no success.
@@ -76,7 +85,7 @@ impl Api {
             builder = builder.bearer_auth(token.expose_secret());
         }
         let mut response = builder.send().await.map_err(|e| Failure::Away(out_of_reach(&e)))?;
-        let (status, as_of) = (response.status(), as_of(response.headers()));
+        let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| Failure::Away(out_of_reach(&e)))? {
             if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
@@ -84,7 +93,11 @@ impl Api {
             }
             body.extend_from_slice(&chunk);
         }
-        read(status, as_of, &body)
+        if request.is_file && status.is_success() {
+            let file = Some(Fetched { name: file_name(&headers), bytes: body });
+            return Ok(Answered { data: Value::Null, as_of: as_of(&headers), file });
+        }
+        read(status, as_of(&headers), &body)
     }
 
     pub(crate) async fn start_session(&self, email: &str, code: &str) -> Result<Session, Failure> {
@@ -127,10 +140,10 @@ impl Api {
 fn read(status: StatusCode, as_of: Option<DateTime<Utc>>, body: &[u8]) -> Result<Answered, Failure> {
     if status.is_success() {
         if body.is_empty() {
-            return Ok(Answered { data: Value::Null, as_of });
+            return Ok(Answered { data: Value::Null, as_of, file: None });
         }
         return match serde_json::from_slice(body) {
-            Ok(data) => Ok(Answered { data, as_of }),
+            Ok(data) => Ok(Answered { data, as_of, file: None }),
             Err(_) => Err(Failure::Away(not_ours("what answered there is not its API"))),
         };
     }
@@ -158,6 +171,13 @@ fn code_of(status: u16) -> ErrorCode {
         500.. => ErrorCode::Unavailable,
         _ => ErrorCode::Invalid,
     }
+}
+
+/// The name of a file, as the API says it.
+fn file_name(headers: &HeaderMap) -> String {
+    let said = headers.get(CONTENT_DISPOSITION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let quoted = said.split_once("filename=\"").and_then(|(_, rest)| rest.split_once('"'));
+    quoted.map_or_else(|| "download".to_owned(), |(name, _)| name.to_owned())
 }
 
 fn as_of(headers: &HeaderMap) -> Option<DateTime<Utc>> {

@@ -1,7 +1,7 @@
 //! The door for a window: one command in, one answer or one error out.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -15,10 +15,11 @@ use crate::api::{Answered, Api, Failure};
 use crate::cache::{Cache, Key};
 use crate::clock;
 use crate::config::{Config, StartError};
+use crate::files;
 use crate::keychain::{Keychain, SecretStore};
 use crate::links::may_open;
 use crate::money::{KeepMoneyKey, Money, MoneyKey, SendHere, SendingHere};
-use crate::natives::{self, HostInfo, Nothing, OpenUrl, SignIn, SignInAtIssuer, SignInDemo};
+use crate::natives::{self, HostInfo, Nothing, OpenUrl, SaveFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo};
 use crate::request::{Request, canonical};
 use crate::session::{Sessions, cannot_act, cannot_read};
 
@@ -31,6 +32,8 @@ pub struct Host {
     pub version: String,
     /// The way to the browser.
     pub open: Opener,
+    /// Where files are saved that the person takes away.
+    pub downloads: PathBuf,
 }
 
 /// The answer of a call.
@@ -177,6 +180,26 @@ impl Desk {
         self.money.forget().await?;
         self.sessions.sign_out().await;
         Ok(())
+    }
+
+    pub(crate) async fn save(&self, what: SaveFile) -> Result<SavedFile, ErrorBody> {
+        let Some(download) = Call::find_download(&what.file) else {
+            let message =
+                format!("The page asked for the file `{}`, which this app does not know. Update the app.", what.file);
+            return Err(ErrorBody::new(ErrorCode::NotFound, message));
+        };
+        let request = Request::of_file(&self.sessions.api.config.api, download, &what.args)?;
+        let answered = match self.sessions.send(&request, self.sessions.pass().await.as_ref()).await {
+            Ok(answered) => answered,
+            Err(Failure::Refused(error)) => return Err(error),
+            Err(Failure::Away(away)) => return Err(cannot_read(&self.sessions.api, &away)),
+        };
+        let file = answered.file.ok_or_else(|| ErrorBody::new(ErrorCode::Unavailable, "The API gave no file."))?;
+        let path = files::save(&self.host.downloads, &file.name, &file.bytes).map_err(|error| {
+            let message = format!("The file could not be saved in {} ({error}).", self.host.downloads.display());
+            ErrorBody::new(ErrorCode::Unavailable, message)
+        })?;
+        Ok(SavedFile { path: path.display().to_string() })
     }
 
     pub(crate) async fn open_url(&self, what: OpenUrl) -> Result<(), ErrorBody> {

@@ -13,6 +13,7 @@ mod cache;
 mod clock;
 mod config;
 mod desk;
+mod files;
 mod keychain;
 mod links;
 mod loopback;
@@ -25,5 +26,7 @@ pub use config::{Config, DEFAULT_API, StartError};
 pub use desk::{Answer, Desk, Host, Opener};
 pub use keychain::{OsKeychain, SecretStore, StoreFault};
 pub use money::{KeepMoneyKey, MoneyKey, SendHere, SendingHere};
-pub use natives::{HostInfo, NATIVES, Native, OpenUrl, SignIn, SignInAtIssuer, SignInDemo, typescript};
+pub use natives::{
+    HostInfo, NATIVES, Native, OpenUrl, SaveFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo, typescript,
+};
 pub use wire::ErrorBody;

@@ -55,6 +55,8 @@ natives! {
     stop_waiting(Nothing) -> () = stop_waiting;
     /// Sign out, and delete what was saved for the account.
     sign_out(Nothing) -> () = sign_out;
+    /// Save a file of the API's in the person's folder of downloads.
+    save(SaveFile) -> SavedFile = save;
     /// Show an address in the browser.
     open(OpenUrl) -> () = open_url;
     /// What the person should know about this computer, such as a keychain that is missing.
@@ -109,6 +111,23 @@ pub struct OpenUrl {
     pub url: String,
 }
 
+/// Arguments of `save`.
+#[derive(Debug, Deserialize, TS)]
+pub struct SaveFile {
+    /// Name of the file in the table of downloads.
+    pub file: String,
+    /// Arguments of that entry.
+    #[ts(type = "object")]
+    pub args: Value,
+}
+
+/// Answer of `save`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct SavedFile {
+    /// Where it is now.
+    pub path: String,
+}
+
 /// Answer of `host`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
 pub struct HostInfo {
@@ -147,6 +166,8 @@ pub fn typescript(bindings: &str) -> String {
         SignInDemo::decl(&config),
         SignInAtIssuer::decl(&config),
         OpenUrl::decl(&config),
+        SaveFile::decl(&config),
+        SavedFile::decl(&config),
         HostInfo::decl(&config),
         MoneyKey::decl(&config),
         KeepMoneyKey::decl(&config),

@@ -22,6 +22,8 @@ pub(crate) struct Request {
     pub(crate) body: Option<Value>,
     /// From the first byte sent to the last one read.
     pub(crate) timeout: Duration,
+    /// What is answered is a file and no JSON.
+    pub(crate) is_file: bool,
 }
 
 impl Request {
@@ -29,7 +31,14 @@ impl Request {
     pub(crate) fn session(api: &Url, path: &str, body: Value) -> Self {
         let mut url = api.clone();
         url.set_path(path);
-        Self { method: Method::Post, url, body: Some(body), timeout: Duration::from_secs(READ_TIMEOUT_S) }
+        let timeout = Duration::from_secs(READ_TIMEOUT_S);
+        Self { method: Method::Post, url, body: Some(body), timeout, is_file: false }
+    }
+
+    /// The request of a file: as of a call, and it may take as long as an act.
+    pub(crate) fn of_file(api: &Url, download: &Call, args: &Value) -> Result<Self, ErrorBody> {
+        let timeout = Duration::from_secs(ACT_TIMEOUT_S);
+        Ok(Self { is_file: true, timeout, ..Self::of(api, download, args)? })
     }
 
     /// A call of an executor about the records of a run. Ids are single segments, whatever characters they hold.
@@ -72,7 +81,7 @@ impl Request {
                 (None, READ_TIMEOUT_S)
             }
         };
-        Ok(Self { method: call.method, url, body, timeout: Duration::from_secs(timeout_s) })
+        Ok(Self { method: call.method, url, body, timeout: Duration::from_secs(timeout_s), is_file: false })
     }
 }
 

@@ -46,6 +46,28 @@ async fn a_token_that_ran_out_is_renewed_once_for_all_calls_at_once() {
 }
 
 #[tokio::test]
+async fn a_file_is_saved_among_the_downloads_and_nowhere_else() {
+    let mut bench = Bench::new();
+    let desk = bench.desk();
+    sign_in(&desk, "ann").await;
+    bench.api.books().access.clear();
+    let save = json!({ "file": "receipt", "args": { "item": "2026-10.1:P" } });
+    let saved = ask(&desk, "save", save.clone()).await;
+    let path = bench.downloads().join("-receipt-2026-10.1-P.pdf");
+    assert_eq!(saved["path"], path.display().to_string());
+    assert_eq!(std::fs::read(&path).expect("the file"), b"%PDF of ann");
+    let again = ask(&desk, "save", save.clone()).await;
+    assert_eq!(again["path"], bench.downloads().join("-receipt-2026-10.1-P (2).pdf").display().to_string());
+
+    let open = json!({ "file": "receipt", "args": { "item": "open" } });
+    assert_eq!(refusal(&desk, "save", open).await.code, ErrorCode::Conflict);
+    assert_eq!(refusal(&desk, "save", json!({ "file": "overview", "args": {} })).await.code, ErrorCode::NotFound);
+    bench.api.go_away();
+    assert_eq!(refusal(&desk, "save", save).await.code, ErrorCode::Offline);
+    assert_eq!(std::fs::read_dir(bench.downloads()).expect("the folder").count(), 2);
+}
+
+#[tokio::test]
 async fn saved_answers_show_while_the_api_is_away() {
     let mut bench = Bench::new();
     let desk = bench.desk();
@@ -478,7 +500,8 @@ proptest! {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // Port 9 answers nothing; a command that got through would say that the API is out of reach.
         let config = desk::Config::new(Some("http://127.0.0.1:9"), folder.path().to_owned()).expect("a good address");
-        let host = desk::Host { version: String::new(), open: Box::new(|_| Err("no browser".into())) };
+        let open = Box::new(|_: &url::Url| Err("no browser".into()));
+        let host = desk::Host { version: String::new(), open, downloads: folder.path().to_owned() };
         let desk = Desk::open(config, host, std::sync::Arc::new(common::Drawer::default())).expect("the app starts");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let error = runtime.block_on(desk.dispatch(&cmd, Value::String(args))).expect_err("there is no such command");

@@ -1,6 +1,6 @@
 import { getContext, setContext } from 'svelte';
 import { toast } from 'svelte-sonner';
-import { type AnswerOf, type Args, type Backend, type CallName, type Overview, toCallError } from './backend';
+import { type AnswerOf, type Args, type Backend, type CallName, type DownloadName, type Downloads, type Overview, toCallError } from './backend';
 import { copyText } from './copy';
 import { Queries, type Query } from './query.svelte';
 import { href, parseRoute, type Route } from './route';
@@ -51,6 +51,16 @@ export class App {
   async copy(text: string, said: string): Promise<void> {
     if (await copyText(text)) toast.success(said);
     else toast.error('The clipboard is closed to this page. Select the text and copy it by hand.');
+  }
+
+  /** Saves a file, and says where it is unless the browser does. */
+  async save<N extends DownloadName>(name: N, args: Downloads[N]): Promise<void> {
+    try {
+      const path = await this.session.act(() => this.session.backend.save(name, args));
+      if (path !== null) toast.success(`Saved as ${path}`);
+    } catch (caught) {
+      toast.error(toCallError(caught).message);
+    }
   }
 
   /** Asks for a fresh onboarding address and leads on to Stripe. */

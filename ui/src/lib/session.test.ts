@@ -20,6 +20,7 @@ beforeEach(() => {
     host: 'browser',
     money: null,
     call: () => Promise.reject(new CallError('offline', 'Not here.')),
+    save: () => Promise.resolve(null),
     resume: () => Promise.resolve(null),
     signIn: ({ email }) => Promise.resolve(account(email, 'owner')),
     signInDemo: (id) => Promise.resolve(account(id, 'finance')),

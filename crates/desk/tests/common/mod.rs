@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::extract::{Path as UrlPath, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -122,6 +122,7 @@ fn router(books: Shared) -> Router {
         .route("/v1/overview", get(overview))
         .route("/v1/links", post(link))
         .route("/v1/clients/{referral}", get(client))
+        .route("/v1/payouts/{item}/receipt.pdf", get(receipt))
         .layer(middleware::from_fn_with_state(Arc::clone(&books), record))
         .with_state(books)
 }
@@ -228,6 +229,18 @@ async fn client(State(books): State<Shared>, headers: HeaderMap, UrlPath(referra
     }
 }
 
+/// A file named like one that is to leave its folder; of a payout that is not paid there is none.
+async fn receipt(State(books): State<Shared>, headers: HeaderMap, UrlPath(item): UrlPath<String>) -> Response {
+    match bearer(&books.lock().expect("books"), &headers) {
+        Some(_) if item == "open" => refused(StatusCode::CONFLICT, "conflict"),
+        Some(person) => {
+            let name = [(header::CONTENT_DISPOSITION, format!("attachment; filename=\"../receipt-{item}.pdf\""))];
+            (name, format!("%PDF of {person}")).into_response()
+        }
+        None => refused(StatusCode::UNAUTHORIZED, "signed_out"),
+    }
+}
+
 /// A keychain that outlives a desk.
 #[derive(Clone, Default)]
 pub(crate) struct Drawer {
@@ -281,6 +294,10 @@ impl Bench {
         self.folder.path().join("data")
     }
 
+    pub(crate) fn downloads(&self) -> PathBuf {
+        self.folder.path().join("downloads")
+    }
+
     /// Starts the app.
     pub(crate) fn desk(&self) -> Desk {
         self.try_desk().expect("the app starts")
@@ -293,7 +310,11 @@ impl Bench {
             opened.lock().map_err(|e| e.to_string())?.push(url.to_string());
             Ok(())
         });
-        Desk::open(config, Host { version: "1.2.3".into(), open }, Arc::new(self.drawer.clone()))
+        Desk::open(
+            config,
+            Host { version: "1.2.3".into(), open, downloads: self.downloads() },
+            Arc::new(self.drawer.clone()),
+        )
     }
 
     /// The files of the data folder that hold `needle`.

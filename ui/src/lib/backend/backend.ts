@@ -1,8 +1,9 @@
-import type { Account, Calls, ErrorCode, SealDiff } from './bindings';
+import type { Account, Calls, Downloads, ErrorCode, SealDiff } from './bindings';
 import type { MoneyKey, SendingHere } from './natives';
 
 export type CallName = keyof Calls;
 export type Args<N extends CallName> = Calls[N]['args'];
+export type DownloadName = keyof Downloads;
 export type AnswerOf<N extends CallName> = Calls[N]['answer'];
 
 /** What a call brought, and how old it is. */
@@ -34,6 +35,11 @@ export interface Backend {
   readonly money: Money | null;
   /** Makes one call of the table. Rejects with a `CallError`. */
   call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>>;
+  /**
+   * Saves a file of the table of downloads. Answers where it is; `null` where the host shows that itself. Rejects with a
+   * `CallError`.
+   */
+  save<N extends DownloadName>(name: N, args: Downloads[N]): Promise<string | null>;
   /** Who is signed in from before; `null` when nobody is. */
   resume(): Promise<Account | null>;
   /** Exchanges the code of an e-mail for a session. */

@@ -1,6 +1,6 @@
-import type { Account, Session, SignInBegun } from './bindings';
-import { type Answer, type AnswerOf, type Args, type Backend, CallError, type CallName, toCallError } from './backend';
-import { type Request, requestOf } from './request';
+import type { Account, Downloads, Session, SignInBegun } from './bindings';
+import { type Answer, type AnswerOf, type Args, type Backend, CallError, type CallName, type DownloadName, toCallError } from './backend';
+import { fileRequestOf, type Request, requestOf } from './request';
 
 const AS_OF_HEADER = 'aikit-as-of';
 const TIMEOUT_MS = 30_000;
@@ -17,13 +17,24 @@ export class BrowserBackend implements Backend {
   #stop: (() => void) | null = null;
 
   async call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>> {
-    const request = requestOf(name, args);
-    let response = await this.#send(request);
-    if (response.status === 401 && this.#accessToken !== null && (await this.resume()) !== null) {
-      response = await this.#send(request);
-    }
+    const response = await this.#ask(requestOf(name, args));
     const data = (await read(response)) as AnswerOf<N>;
     return { data, as_of: response.headers.get(AS_OF_HEADER) ?? new Date().toISOString(), saved: false };
+  }
+
+  async save<N extends DownloadName>(name: N, args: Downloads[N]): Promise<string | null> {
+    const response = await this.#ask(fileRequestOf(name, args));
+    if (!response.ok) await read(response);
+    const file = await response.blob().catch(() => {
+      throw new CallError('offline', 'The connection broke before the whole file was here. Try again.');
+    });
+    const link = document.createElement('a');
+    link.href = URL.createObjectURL(file);
+    link.download = /filename="([^"]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? name;
+    link.click();
+    // The browser reads it after this turn.
+    setTimeout(() => URL.revokeObjectURL(link.href), TIMEOUT_MS);
+    return null;
   }
 
   /** Renews the session by its cookie. Several callers share one renewal, and several tabs take turns. */
@@ -133,6 +144,13 @@ export class BrowserBackend implements Backend {
   #keep(session: Session): Account {
     this.#accessToken = session.access_token;
     return session.account;
+  }
+
+  /** Sends a request, and once more with a new token where the old one has run out. */
+  async #ask(request: Request): Promise<Response> {
+    const response = await this.#send(request);
+    if (response.status !== 401 || this.#accessToken === null || (await this.resume()) === null) return response;
+    return this.#send(request);
   }
 
   async #send({ method, url, body }: Request): Promise<Response> {

@@ -1,7 +1,7 @@
 import { invoke } from '@tauri-apps/api/core';
-import type { Account } from './bindings';
+import type { Account, Downloads } from './bindings';
 import type { Natives } from './natives';
-import { type Answer, type AnswerOf, type Args, type Backend, type CallName, type Money, toCallError } from './backend';
+import { type Answer, type AnswerOf, type Args, type Backend, type CallName, type DownloadName, type Money, toCallError } from './backend';
 
 /** Asks the desktop app, which holds the tokens and keeps saved copies. */
 export class DesktopBackend implements Backend {
@@ -17,6 +17,10 @@ export class DesktopBackend implements Backend {
 
   call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>> {
     return rpc(name, args);
+  }
+
+  async save<N extends DownloadName>(file: N, args: Downloads[N]): Promise<string | null> {
+    return (await native('save', { file, args })).path;
   }
 
   resume(): Promise<Account | null> {

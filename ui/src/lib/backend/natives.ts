@@ -30,6 +30,22 @@ export type OpenUrl = {
  */
 url: string, };
 
+export type SaveFile = { 
+/**
+ * Name of the file in the table of downloads.
+ */
+file: string, 
+/**
+ * Arguments of that entry.
+ */
+args: object, };
+
+export type SavedFile = { 
+/**
+ * Where it is now.
+ */
+path: string, };
+
 export type HostInfo = { 
 /**
  * Version of the app.
@@ -114,6 +130,8 @@ export type Natives = {
   stop_waiting: { args: Record<string, never>; answer: null };
   /** Sign out, and delete what was saved for the account. */
   sign_out: { args: Record<string, never>; answer: null };
+  /** Save a file of the API's in the person's folder of downloads. */
+  save: { args: SaveFile; answer: SavedFile };
   /** Show an address in the browser. */
   open: { args: OpenUrl; answer: null };
   /** What the person should know about this computer, such as a keychain that is missing. */

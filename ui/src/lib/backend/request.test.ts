@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CALLS } from './bindings';
-import { requestOf } from './request';
+import { fileRequestOf, requestOf } from './request';
 
 const ORIGIN = 'https://api.example';
 
@@ -15,6 +15,7 @@ describe('a request', () => {
     expect(requestOf('run_statement', { run: 'a', item: 'b' }).url).toBe('/v1/runs/a/items/b');
     expect(requestOf('overview', {})).toEqual({ method: 'GET', url: '/v1/overview', body: null });
     expect(requestOf('onboarding_link', {}).body).toBe('{}');
+    expect(fileRequestOf('run_ledger', { run: '2026-10.1', set: 'xero' }).url).toBe('/v1/runs/2026-10.1/ledger.csv?set=xero');
   });
 
   it('keeps any id within its segment of the path', () => {

@@ -1,5 +1,5 @@
-import { CALLS } from './bindings';
-import type { Args, CallName } from './backend';
+import { CALLS, DOWNLOADS, type Downloads, type Way } from './bindings';
+import type { Args, CallName, DownloadName } from './backend';
 
 /** An HTTP request, before any host has touched it. */
 export type Request = { method: 'GET' | 'POST'; url: string; body: string | null };
@@ -9,7 +9,15 @@ export type Request = { method: 'GET' | 'POST'; url: string; body: string | null
  * of a GET or the JSON body of a POST.
  */
 export function requestOf<N extends CallName>(name: N, args: Args<N>): Request {
-  const { method, path } = CALLS[name];
+  return travel(CALLS[name], args);
+}
+
+/** The same of a file. */
+export function fileRequestOf<N extends DownloadName>(name: N, args: Downloads[N]): Request {
+  return travel(DOWNLOADS[name], args);
+}
+
+function travel({ method, path }: Way, args: object): Request {
   const rest = new Map<string, unknown>(Object.entries(args));
   const url = path.replace(/\{(\w+)\}/g, (_, parameter: string) => {
     const value = rest.get(parameter);
