@@ -68,6 +68,8 @@ pub(crate) fn app(database: &Path) -> anyhow::Result<App> {
         live: false,
         approvals_needed: 1,
         demo: true,
+        payer: Default::default(),
+        accounts: Default::default(),
         stripe_api: here,
         stripe_connect_key: String::new(),
         stripe_read_key: String::new(),

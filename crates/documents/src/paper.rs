@@ -68,6 +68,8 @@ impl Ink {
 pub(crate) struct Style {
     pub(crate) size: Length,
     pub(crate) bold: bool,
+    /// Large figures stand closer to each other.
+    pub(crate) tight: bool,
     pub(crate) ink: Ink,
 }
 
@@ -118,13 +120,14 @@ impl Face {
     }
 
     /// The glyphs of a text and how wide each is, in units of the typeface.
-    fn glyphs<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (usize, char, u32, i64)> + 'a {
+    fn glyphs<'a>(&'a self, style: Style, text: &'a str) -> impl Iterator<Item = (usize, char, u32, i64)> + 'a {
         let (letters, widths) = (self.raw.charmap(), self.raw.glyph_metrics(Size::unscaled(), LocationRef::default()));
+        let closer = if style.tight { self.units_per_em / 40 } else { 0 };
         text.char_indices().map(move |(at, letter)| {
             let glyph = letters.map(letter).unwrap_or_default();
             #[expect(clippy::cast_possible_truncation, reason = "Advances are whole numbers of at most 16 bits.")]
             let width = widths.advance_width(glyph).unwrap_or_default() as i64;
-            (at, letter, glyph.to_u32(), width)
+            (at, letter, glyph.to_u32(), width - closer)
         })
     }
 }
@@ -142,7 +145,7 @@ impl Typeface {
     /// How wide a text is.
     pub(crate) fn width(&self, style: Style, text: &str) -> Length {
         let face = self.face(style);
-        face.glyphs(text).map(|(.., width)| width).sum::<i64>() * style.size / face.units_per_em
+        face.glyphs(style, text).map(|(.., width)| width).sum::<i64>() * style.size / face.units_per_em
     }
 
     /// What of a text can be drawn, in one line of words, and whether that is all of it.
@@ -327,7 +330,7 @@ fn draw(surface: &mut Surface<'_>, typeface: &Typeface, mark: &Mark) -> Option<(
             let tag = if part.is_some() { ContentTag::Span(SpanTag::empty()) } else { decoration };
             let face = typeface.face(*style);
             let glyphs: Vec<KrillaGlyph> = face
-                .glyphs(text)
+                .glyphs(*style, text)
                 .map(|(at, letter, glyph, width)| {
                     let width = of_em(width, face.units_per_em);
                     KrillaGlyph::new(GlyphId::new(glyph), width, 0.0, 0.0, 0.0, at..at + letter.len_utf8(), None)

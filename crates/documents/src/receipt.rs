@@ -66,11 +66,11 @@ const DATES: Length = points(72);
 const AMOUNTS: Length = points(92);
 
 const fn style(size: Length, bold: bool, ink: Ink) -> Style {
-    Style { size, bold, ink }
+    Style { size, bold, tight: false, ink }
 }
 const TITLE: Style = style(points(11), true, Ink::Dark);
 const NAME: Style = style(points(15), true, Ink::Dark);
-const AMOUNT: Style = style(points(32), true, Ink::Accent);
+const AMOUNT: Style = Style { tight: true, ..style(points(32), true, Ink::Accent) };
 const HEADING: Style = style(points(11), true, Ink::Dark);
 const TEXT: Style = style(950, false, Ink::Dark);
 const STRONG: Style = style(950, true, Ink::Dark);
@@ -326,28 +326,33 @@ fn one_line(page: &mut Writing<'_>, receipt: &Receipt, line: &Line, row: u32) {
     let about = [client, line.invoice.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" · ");
     let (about, why) = (page.drawable(&about), page.drawable(&line.why));
     let typeface = page.paper.typeface;
-    let (about, why) = (typeface.wrap(SMALL, &about, width), typeface.wrap(SMALL, &why, width));
-    let lines = Length::try_from(about.len() + why.len()).unwrap_or_default();
+    // Beside the kind where there is room, else below it.
+    let beside = typeface.width(STRONG, kind(line.kind)) + points(8);
+    let fits = typeface.width(SMALL, &about) <= width - beside;
+    let below = if fits { Vec::new() } else { typeface.wrap(SMALL, &about, width) };
+    let why = typeface.wrap(SMALL, &why, width);
+    let lines = Length::try_from(below.len() + why.len()).unwrap_or_default();
     let height = LEADING + lines * SMALL_LEADING + points(6);
     // A row is not torn apart, unless it is longer than a page.
     if page.room(height.min(page.bottom - MARGIN - points(20))) {
         columns(page, false);
     }
-    let cell = |heads| Role::Cell { table: page.tables, row, heads };
-    let (day, what, amount) = (cell(None), cell(None), cell(None));
-    let y = page.y + TEXT.size;
-    let part = page.paper.part(day);
-    page.paper.text((MARGIN, y), LABEL, &line.earned_at.format("%-d %b %Y").to_string(), Some(part));
-    let part = page.paper.part(what);
+    let role = Role::Cell { table: page.tables, row, heads: None };
+    let [day, what, amount] = [0; 3].map(|_| page.paper.part(role));
+    let (x, y) = (MARGIN + DATES, page.y + TEXT.size);
+    page.paper.text((MARGIN, y), LABEL, &line.earned_at.format("%-d %b %Y").to_string(), Some(day));
     // Before the lines below, which may go on on another page.
-    let amount_part = page.paper.part(amount);
-    page.paper.text_to((page.right, y), TEXT, &format_minor(line.amount_minor), Some(amount_part));
-    page.lines(part, MARGIN + DATES, STRONG, LEADING, &[format!("{} ", kind(line.kind))]);
-    for mut lines in [about, why] {
+    page.paper.text_to((page.right, y), TEXT, &format_minor(line.amount_minor), Some(amount));
+    page.paper.text((x, y), STRONG, &format!("{} ", kind(line.kind)), Some(what));
+    if fits {
+        page.paper.text((x + beside, y), SMALL, &format!("{about} "), Some(what));
+    }
+    page.y += LEADING;
+    for mut lines in [below, why] {
         if let Some(last) = lines.last_mut() {
             last.push(' ');
         }
-        page.lines(part, MARGIN + DATES, SMALL, SMALL_LEADING, &lines);
+        page.lines(what, x, SMALL, SMALL_LEADING, &lines);
     }
     page.y += points(2);
     page.paper.rule((MARGIN, page.y), page.right - MARGIN, 50, Ink::Hair);

@@ -1,5 +1,7 @@
 //! The receipt as a reader of PDF sees it.
 
+#![expect(clippy::unwrap_used, reason = "What fails here fails the test.")]
+
 #[path = "common/mod.rs"]
 mod common;
 

@@ -1,5 +1,7 @@
 //! A run as a spreadsheet program reads it.
 
+#![expect(clippy::unwrap_used, reason = "What fails here fails the test.")]
+
 use std::io::Cursor;
 
 use calamine::{Data, Reader as _, Xlsx};
@@ -74,7 +76,6 @@ fn a_workbook_has_the_cents_of_the_run_and_no_formula_of_anybody_else() {
     let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).unwrap();
     assert_eq!(book.sheet_names(), ["Payouts", "Not paid", "Summary"]);
     let sheet = book.worksheet_range("Payouts").unwrap();
-    #[expect(clippy::float_arithmetic, reason = "Cents out of a cell.")]
     let cents = |cell: Option<&Data>| match cell {
         Some(Data::Float(number)) => (number * 100.0).round() as i64,
         other => panic!("{other:?}"),

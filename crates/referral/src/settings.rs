@@ -344,6 +344,16 @@ mod tests {
     }
 
     #[test]
+    fn documents_name_whom_the_file_names() {
+        let text = "[payer]\nname = 'Example, Inc.'\naddress = ['1 Street', 'Town']\n[accounts]\nexpense_code = '400'";
+        let config = build(toml::from_str(text).unwrap(), 1, false, |_| None).unwrap();
+        assert_eq!((config.payer.name.as_str(), config.payer.address.len()), ("Example, Inc.", 2));
+        assert_eq!((config.accounts.expense_code.as_str(), config.accounts.payable_code.as_str()), ("400", "2150"));
+        assert_eq!(build(File::default(), 1, false, |_| None).unwrap().payer.name, "AIKit");
+        assert!(toml::from_str::<File>("[payer]\nadress = []").is_err());
+    }
+
+    #[test]
     fn an_unknown_setting_is_named() {
         let error = toml::from_str::<File>("cookie_domian = 'x'").unwrap_err().to_string();
         assert!(error.contains("cookie_domian"), "{error}");

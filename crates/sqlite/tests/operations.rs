@@ -102,6 +102,8 @@ fn app(db: &Arc<dyn Db>, around: &Arc<Around>) -> App {
         live: false,
         approvals_needed: 1,
         demo: false,
+        payer: Default::default(),
+        accounts: Default::default(),
         stripe_api: "http://127.0.0.1:9/".parse().unwrap(),
         stripe_connect_key: String::new(),
         stripe_read_key: String::new(),

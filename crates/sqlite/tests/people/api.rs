@@ -170,6 +170,8 @@ impl Api {
             live: false,
             approvals_needed: 1,
             demo: false,
+            payer: Default::default(),
+            accounts: Default::default(),
             stripe_api: Url::parse("http://127.0.0.1:9/").unwrap(),
             stripe_connect_key: String::new(),
             stripe_read_key: String::new(),
