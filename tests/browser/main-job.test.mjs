@@ -344,4 +344,8 @@ step('an agency that was paid can check it to the cent', async () => {
   assert.equal(lines.reduce((total, [amount]) => total + cents(amount), 0n), sum);
   assert.ok(lines.every(([, why]) => why.length > 10), 'Every line says why.');
   assert.equal(detail.payout.period, summary.period);
+
+  const receipt = page.waitForEvent('download');
+  await panel.getByRole('button', { name: 'Receipt (PDF)' }).click();
+  assert.equal((await receipt).suggestedFilename(), `receipt-${summary.period}-${item.partner}.pdf`);
 });

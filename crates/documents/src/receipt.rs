@@ -399,10 +399,12 @@ fn feet(page: &mut Writing<'_>, receipt: &Receipt) {
 
 fn about(receipt: &Receipt) -> Metadata {
     let detail = &receipt.detail;
+    // An archivable document has no long strings beside its text.
+    let short = |text: &str| text.chars().take(200).collect::<String>();
     Metadata::new()
-        .title(format!("Payout receipt: {}, {}", detail.partner.name, month(&detail.payout.period)))
+        .title(format!("Payout receipt: {}, {}", short(&detail.partner.name), month(&detail.payout.period)))
         .description(format!("{} by transfer {}", format_minor(detail.payout.amount_minor), receipt.transfer))
-        .authors(vec![receipt.payer.name.clone()])
+        .authors(vec![short(&receipt.payer.name)])
         .creator("AIKit Partners".into())
         .language("en".into())
         .document_id(format!("{} {}", detail.payout.item, receipt.transfer))

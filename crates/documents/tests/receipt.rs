@@ -99,6 +99,17 @@ fn the_attachment_is_the_receipt_as_json() {
     assert_eq!(json["payout"]["digest"], receipt.detail.payout.digest.as_str());
 }
 
+#[test]
+fn every_letter_of_the_typeface_can_stand_in_a_receipt() {
+    let letters: String = ('\0'..='\u{ffff}').collect();
+    let mut receipt = receipt(1);
+    receipt.detail.lines[0].why.clone_from(&letters);
+    receipt.payer.name.clone_from(&letters);
+    receipt.detail.partner.name = letters;
+    let bytes = pdf(&receipt);
+    assert!(bytes.is_ok(), "{:?}", bytes.err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
