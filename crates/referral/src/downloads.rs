@@ -79,6 +79,8 @@ async fn receipt(app: &App, mut detail: PayoutDetail) -> Result<Response, ApiErr
     };
     // As they happened: what is owed is told from the beginning.
     detail.lines.reverse();
+    // When it reaches the bank is up to Stripe, and changes after the receipt was saved.
+    detail.payout.bank = None;
     let row = sql!("SELECT destination, currency FROM run_item WHERE id = ?1", &detail.payout.item);
     let row: Option<Row> = app.db.query(row).await?.first()?;
     let row = row.ok_or_else(|| not_found("There is no such payout."))?;

@@ -60,6 +60,7 @@ pub(crate) fn receipt(lines: usize) -> Receipt {
                 transfer: Some("tr_1Q2w3E4r5T6y7U8i9O".into()),
                 paid_at: Some(at("2026-11-03T09:14:07Z")),
                 digest: "sha256:6f1d0c6b8a7e4f3d2c1b0a9f8e7d6c5b4a3f2e1d0c9b8a7f6e5d4c3b2a1f0e9d".into(),
+                bank: None,
             },
             partner: PartnerName {
                 code: "PARTNER_7K3M9QXD".into(), name: "Northwind Ágency Ωμέγα Волна".into()
