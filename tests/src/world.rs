@@ -41,11 +41,21 @@ pub struct World {
     keys: Keys,
     settings: Option<PathBuf>,
     env: Vec<(&'static str, String)>,
+    between: Option<Between>,
     // In the order in which they are stopped: who asks before who answers.
     executor: Option<Process>,
     server: Option<Process>,
     stand_in: Process,
     stripe: StripeSide,
+}
+
+/// Addresses that the programs are given in place of each other's own.
+#[derive(Clone, Debug)]
+pub struct Between {
+    /// For the executor and the stand-in's webhooks.
+    pub api: String,
+    /// For the executor and the API.
+    pub stripe: String,
 }
 
 /// Keys that the API issued to the processes around it.
@@ -81,9 +91,19 @@ impl World {
         })?;
         let stripe = StripeSide::new(&format!("http://127.0.0.1:{stripe_port}"))?;
         ready(&mut stand_in, &stripe.url("/_clock")).await?;
-        let (settings, env) = (None, Vec::new());
-        let mut world =
-            Self { config, port, programs, keys, settings, env, executor: None, server: None, stand_in, stripe };
+        let mut world = Self {
+            config,
+            port,
+            programs,
+            keys,
+            settings: None,
+            env: Vec::new(),
+            between: None,
+            executor: None,
+            server: None,
+            stand_in,
+            stripe,
+        };
         world.start_api().await?;
         world.start_executor()?;
         Ok(world)
@@ -153,7 +173,7 @@ impl World {
         self.server = Some(server);
         // Told only now, so that no webhook finds a closed door; what happened before is delivered at once.
         let endpoint = |name: &str| {
-            let url = format!("{}/v1/webhooks/stripe/{name}", self.address());
+            let url = format!("{}/v1/webhooks/stripe/{name}", self.asked_at());
             json!({ "url": url, "secret": webhook_secret(&self.config.data, name) })
         };
         let endpoints = json!({ "account": endpoint("account"), "connect": endpoint("connect") });
@@ -169,6 +189,17 @@ impl World {
         let file = self.config.data.join("aikit-partners.toml");
         fs::write(&file, settings).with_context(|| format!("{} cannot be written", file.display()))?;
         (self.settings, self.env) = (Some(file), env);
+        self.stop_api();
+        self.start_api().await
+    }
+
+    /// Starts the API again, and lets the programs reach each other through something that stands between them.
+    ///
+    /// # Errors
+    /// The API does not come up.
+    pub async fn put_between(&mut self, between: Between) -> Result<()> {
+        self.between = Some(between);
+        self.kill_executor();
         self.stop_api();
         self.start_api().await
     }
@@ -232,10 +263,15 @@ impl World {
         Process::start(Start {
             name,
             program: &self.programs.join("aikit-partners-server"),
-            args: words(&["payouts", "run", "--api", &self.address(), "--watch", "--name", name]),
+            args: words(&["payouts", "run", "--api", &self.asked_at(), "--watch", "--name", name]),
             env,
             logs: &self.config.data.join("logs"),
         })
+    }
+
+    /// Whether an executor was started and not ended since.
+    pub fn has_executor(&self) -> bool {
+        self.executor.is_some()
     }
 
     /// Ends the executor in the middle of whatever it does.
@@ -254,8 +290,14 @@ impl World {
         })
     }
 
+    /// Where the programs around the API ask it.
+    fn asked_at(&self) -> String {
+        self.between.as_ref().map_or_else(|| self.address(), |between| between.api.clone())
+    }
+
     fn stripe_env(&self, key: &str, variable: &'static str) -> Vec<(&'static str, String)> {
-        vec![("STRIPE_API_BASE", self.stripe.url("")), (variable, test_key(&self.config.data, "sk", key))]
+        let stripe = self.between.as_ref().map_or_else(|| self.stripe.url(""), |between| between.stripe.clone());
+        vec![("STRIPE_API_BASE", stripe), (variable, test_key(&self.config.data, "sk", key))]
     }
 }
 

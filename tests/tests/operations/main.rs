@@ -6,6 +6,7 @@ mod described;
 mod desktop_sends;
 mod executors;
 mod killed;
+mod killed_at;
 mod mail;
 mod month;
 mod operating;
