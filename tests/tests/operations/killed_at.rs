@@ -114,17 +114,35 @@ struct Play {
     /// What people's browsers ask, through the door.
     people: Api,
     now: DateTime<Utc>,
+    agencies: u32,
     reached: Vec<String>,
 }
 
 impl Play {
-    async fn set() -> Result<Play> {
-        let mut stage = Stage::set("killed-at").await?;
+    async fn set(name: &str) -> Result<Play> {
+        let mut stage = Stage::set(name).await?;
         let (api, stripe) = (Door::to(&stage.world.address()).await?, Door::to(&stage.world.stripe().url("")).await?);
         stage.world.put_between(Between { api: api.address(), stripe: stripe.address() }).await?;
         stage.world.stripe().set_balance(BALANCE_MINOR).await?;
         let people = Api::new(&api.address(), None)?;
-        Ok(Play { stage, api, stripe, people, now: at("2026-01-05T10:00:00Z"), reached: Vec::new() })
+        let now = at("2026-01-05T10:00:00Z");
+        Ok(Play { stage, api, stripe, people, now, agencies: 0, reached: Vec::new() })
+    }
+
+    /// An agency with a client; where a moment is given, the server dies then, while it makes the agency's account.
+    async fn join(&mut self, moment: Option<Moment>) -> Result<()> {
+        let n = self.agencies;
+        let joined = self.stage.fill_in(&format!("Agency {n:02}"), &format!("owner@agency{n}.example")).await?;
+        let (api, url) = (self.stage.api.clone(), joined.onboarding_url.clone());
+        if let Some(moment) = moment {
+            let asked = async move { api.follow(&url).await };
+            ensure!(self.server_dies(NEW_ACCOUNT, moment, asked).await?.is_err(), "a page of the dead");
+        }
+        let page = self.stage.api.follow(&joined.onboarding_url).await?;
+        self.stage.world.stripe().onboard(&page, true).await?.context("it leads nowhere")?;
+        self.stage.client(&joined.partner_code, &format!("it@client{n}.example")).await?;
+        self.agencies += 1;
+        Ok(())
     }
 
     fn catch(&self, point: Point) -> Caught {
@@ -227,7 +245,7 @@ impl Play {
         self.deed((APPROVE, "approve_run"), moment, &drafted, RunState::Approved, approve).await?;
         let send = |run: &Run| json!({ "run": run.summary.run, "run_hash": run.summary.run_hash });
         let run = self.deed((SEND, "send_run"), moment, &drafted, RunState::Sending, send).await?;
-        ensure!(run.summary.items as usize == AGENCIES && run.summary.total_minor == expected_minor, "{run:?}");
+        ensure!(run.summary.items == self.agencies && run.summary.total_minor == expected_minor, "{run:?}");
         Ok(run)
     }
 
@@ -256,8 +274,8 @@ impl Play {
         self.stage.paid(run).await?;
         self.stage.world.kill_executor();
         let after = self.run(&run.summary.run).await?;
-        let paid = (after.progress.paid as usize, after.summary.paid_minor);
-        ensure!(paid == (AGENCIES, run.summary.total_minor), "{after:?}");
+        let paid = (after.progress.paid, after.summary.paid_minor);
+        ensure!(paid == (self.agencies, run.summary.total_minor), "{after:?}");
         Ok(())
     }
 
@@ -284,27 +302,21 @@ impl Play {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_every_named_point_the_product_pays_everybody_once() -> Result<()> {
-    let mut play = Play::set().await?;
-    let mut moments = [Moment::Before, Moment::Amid, Moment::After, Moment::Half].into_iter().cycle();
+    let mut play = Play::set("killed-at").await?;
+    let moments = [Moment::Before, Moment::Amid, Moment::After, Moment::Half];
     for n in 0..AGENCIES {
-        let joined = play.stage.fill_in(&format!("Agency {n:02}"), &format!("owner@agency{n}.example")).await?;
-        let (api, url) = (play.stage.api.clone(), joined.onboarding_url.clone());
-        if let (0..4, Some(moment)) = (n, moments.next()) {
-            play.server_dies(NEW_ACCOUNT, moment, async move { api.follow(&url).await }).await?.ok();
-        }
-        let page = play.stage.api.follow(&joined.onboarding_url).await?;
-        play.stage.world.stripe().onboard(&page, true).await?.context("it leads nowhere")?;
-        play.stage.client(&joined.partner_code, &format!("it@client{n}.example")).await?;
+        play.join(moments.get(n).copied()).await?;
     }
+    let mut moments = moments.into_iter().cycle();
     // The first run is March's; the clients pay for it on the fifth.
     play.move_clock(at("2026-03-01T06:00:00Z")).await?;
     let mut rest = while_sending();
-    let (agencies, mut months) = (i64::try_from(AGENCIES)?, 0);
+    let (agencies, mut months) = (i64::from(play.agencies), 0);
     while months < 4 || !rest.is_empty() {
         let share = if months == 0 { 3 * SHARE_MINOR } else { SHARE_MINOR };
         let run = play.month(moments.next().context("no moment")?, agencies * share).await?;
         while let Some(point) = rest.front().copied() {
-            if play.run(&run.summary.run).await?.progress.paid + ENOUGH > u32::try_from(AGENCIES)? {
+            if play.run(&run.summary.run).await?.progress.paid + ENOUGH > play.agencies {
                 break;
             }
             play.strike(point, &run).await?;
@@ -355,5 +367,21 @@ async fn killed_at_every_named_point_the_product_pays_everybody_once() -> Result
     }
     let different: BTreeSet<&String> = play.reached.iter().collect();
     ensure!(different.len() >= AT_LEAST, "{} points", different.len());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_of_which_nobody_heard_is_found_when_its_key_is_forgotten() -> Result<()> {
+    let mut play = Play::set("killed-late").await?;
+    play.join(None).await?;
+    play.move_clock(at("2026-03-01T06:00:00Z")).await?;
+    let run = play.month(Moment::Before, 3 * SHARE_MINOR).await?;
+    play.strike(Point { call: TRANSFER, moment: Moment::After, dies: Dies::Both }, &run).await?;
+    // Stripe has forgotten the key, and the grant has ended.
+    play.move_clock(play.now + TimeDelta::hours(30)).await?;
+    play.stage.send(&run).await?;
+    play.finish(&run).await?;
+    let transferred: Vec<Vec<i64>> = play.transferred().await?.into_values().collect();
+    ensure!(transferred == [[3 * SHARE_MINOR]], "{transferred:?}");
     Ok(())
 }
