@@ -268,12 +268,16 @@ impl Play {
         self.move_clock(self.now + A_LEASE).await
     }
 
-    /// The run is sent to its end by whoever lives.
+    /// The run is sent to its end by whoever lives, and nothing of it has to wait for a person.
     async fn finish(&mut self, run: &Run) -> Result<()> {
         self.stage.world.start_executor()?;
-        self.stage.paid(run).await?;
+        let after = until("the payouts", async || {
+            let run = self.run(&run.summary.run).await?;
+            ensure!(run.progress.review == 0, "a person must look: {:?}", run.progress);
+            Ok((run.summary.state == RunState::Done).then_some(run))
+        })
+        .await?;
         self.stage.world.kill_executor();
-        let after = self.run(&run.summary.run).await?;
         let paid = (after.progress.paid, after.summary.paid_minor);
         ensure!(paid == (self.agencies, run.summary.total_minor), "{after:?}");
         Ok(())
