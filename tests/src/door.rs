@@ -90,15 +90,15 @@ struct Behind {
 struct Trap {
     call: Call,
     moment: Moment,
-    reached: oneshot::Sender<String>,
+    reached: oneshot::Sender<()>,
     held: oneshot::Receiver<()>,
 }
 
 impl Trap {
     /// Says that it is reached, and waits until it is let go.
-    async fn hold(self, path: String) {
+    async fn hold(self) {
         // Nobody waits for it any more: it goes at once.
-        if self.reached.send(path).is_ok() {
+        if self.reached.send(()).is_ok() {
             let _let_go = self.held.await;
         }
     }
@@ -107,18 +107,14 @@ impl Trap {
 /// An exchange that is waited for or held. Dropping it lets it go.
 #[derive(Debug)]
 pub struct Caught {
-    reached: oneshot::Receiver<String>,
+    reached: oneshot::Receiver<()>,
     _hold: oneshot::Sender<()>,
 }
 
 impl Caught {
-    /// Waits until the exchange is held; answers its path.
-    ///
-    /// # Errors
-    /// It is not reached within that time.
-    pub async fn reached(&mut self, within: Duration) -> Result<String> {
-        let path = tokio::time::timeout(within, &mut self.reached).await;
-        path.map_err(|_| anyhow!("not within {} s", within.as_secs()))?.context("the door is closed")
+    /// Waits until the exchange is held, but no longer than this; answers whether it is.
+    pub async fn reached(&mut self, within: Duration) -> bool {
+        tokio::time::timeout(within, &mut self.reached).await.is_ok_and(|reached| reached.is_ok())
     }
 }
 
@@ -175,32 +171,31 @@ async fn serve(stream: TcpStream, behind: Arc<Behind>) {
 async fn pass(behind: &Behind, request: Request<Incoming>) -> Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let path = head.uri.path().to_owned();
     let trap = behind.trap(&head);
     let moment = trap.as_ref().map(|trap| trap.moment);
     let (http, passed) = (behind.http.clone(), behind.passed(head, body)?);
     let asked = async move { http.execute(passed).await };
     match (trap, moment) {
         (Some(trap), Some(Moment::Before)) => {
-            trap.hold(path).await;
+            trap.hold().await;
             Err(anyhow!("held before it was passed on"))
         }
         (Some(trap), Some(Moment::Amid)) => {
             tokio::spawn(asked);
             tokio::task::yield_now().await;
-            trap.hold(path).await;
+            trap.hold().await;
             Err(anyhow!("held in the midst of it"))
         }
         (Some(trap), Some(Moment::After)) => {
             tokio::spawn(whole(asked)).await??;
-            trap.hold(path).await;
+            trap.hold().await;
             Err(anyhow!("held before it was answered"))
         }
         (Some(trap), _) => {
             let (head, body) = tokio::spawn(whole(asked)).await??.into_parts();
             let half = body.slice(..body.len() / 2);
             let rest = stream::once(async move {
-                trap.hold(path).await;
+                trap.hold().await;
                 Err(anyhow!("held in the midst of its answer"))
             });
             let frames = stream::once(async move { Ok(Frame::data(half)) }).chain(rest);
