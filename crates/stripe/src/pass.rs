@@ -3,7 +3,7 @@
 //! An item goes through as many rounds as it takes, and every round begins with a new look at Stripe. Whatever ends a
 //! round half-way, a crash included, leaves a record from which the next look continues.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -74,9 +74,17 @@ enum Round {
     Again(Outcome),
 }
 
-/// What was claimed and not begun, and how often each item was handed out in this pass.
+/// A seal that is the approved one, as far as it is needed for its items.
+struct Approved {
+    items: HashMap<String, SealedItem>,
+    environment: Arc<str>,
+    currency: Option<String>,
+}
+
+/// What was approved, what was claimed of it and not begun, and how often each item was handed out in this pass.
 #[derive(Default)]
 struct Queue {
+    approved: Option<Approved>,
     waiting: VecDeque<Work>,
     handed_out: HashMap<String, u32>,
 }
@@ -165,8 +173,13 @@ impl<'a, L: Ledger, T: Transfers> Pass<'a, L, T> {
 
     /// Claims more items. False when there is nothing left to claim.
     async fn fill(&self, queue: &mut Queue) -> bool {
-        let claim =
-            ClaimItems { grant: self.grant.grant.clone(), executor: self.means.name.clone(), limit: CLAIM_LIMIT };
+        let claim = ClaimItems {
+            grant: self.grant.grant.clone(),
+            executor: self.means.name.clone(),
+            limit: CLAIM_LIMIT,
+            // Thousands of items are megabytes of seal: it is handed out, and its hash recomputed, once in a pass.
+            has_seal: queue.approved.is_some().then(|| self.grant.run_hash.clone()),
+        };
         let mut tries = 1;
         let claimed = loop {
             match self.means.ledger.claim(&self.grant.run, &claim).await {
@@ -181,24 +194,29 @@ impl<'a, L: Ledger, T: Transfers> Pass<'a, L, T> {
         };
         let is_first = self.state().open.is_none();
         self.state().open.get_or_insert(claimed.open);
-        let sealed = match approved(self.grant, &claimed.seal, self.means.transfers.is_live()) {
-            Ok(sealed) => sealed,
-            Err(stop) => {
-                self.stop(stop);
-                return false;
+        if let Some(seal) = claimed.seal {
+            match approved(self.grant, seal, self.means.transfers.is_live()) {
+                Ok(approved) => queue.approved = Some(approved),
+                Err(stop) => {
+                    self.stop(stop);
+                    return false;
+                }
             }
+        }
+        let Some(approved) = &queue.approved else {
+            let reason = "it was handed out without its seal".into();
+            self.stop(Stop::NotForHere { run: self.grant.run.clone(), reason });
+            return false;
         };
-        let currency = claimed.seal.items.first().map(|item| item.currency.as_str());
-        if let (true, Some(currency)) = (is_first, currency)
+        if let (true, Some(currency)) = (is_first, &approved.currency)
             && let Err(stop) = self.preflight(currency, claimed.open_minor).await
         {
             self.stop(stop);
             return false;
         }
-        let environment: Arc<str> = claimed.seal.environment.as_str().into();
         let mut some_are_new = false;
         for lease in claimed.items {
-            let Some(sealed) = sealed.get(lease.item.as_str()) else {
+            let Some(sealed) = approved.items.get(&lease.item) else {
                 self.stop(Stop::NotApproved { item: lease.item, what: "claim" });
                 return false;
             };
@@ -207,7 +225,8 @@ impl<'a, L: Ledger, T: Transfers> Pass<'a, L, T> {
             // An item that comes back at once would be the only work, for ever: it has to wait for the next pass.
             some_are_new |= *times <= 2;
             if *times == 1 {
-                queue.waiting.push_back(Work { lease, sealed: (*sealed).clone(), environment: environment.clone() });
+                let environment = approved.environment.clone();
+                queue.waiting.push_back(Work { lease, sealed: sealed.clone(), environment });
             }
         }
         some_are_new
@@ -416,8 +435,8 @@ impl<'a, L: Ledger, T: Transfers> Pass<'a, L, T> {
     }
 }
 
-/// The approved items by id, if what was handed out is what the grant names and this executor's key may send it.
-fn approved<'s>(grant: &Grant, seal: &'s Seal, live: bool) -> Result<BTreeMap<&'s str, &'s SealedItem>, Stop> {
+/// What was approved, if what was handed out is what the grant names and this executor's key may send it.
+fn approved(grant: &Grant, seal: Seal, live: bool) -> Result<Approved, Stop> {
     let computed = seal.run_hash();
     if computed != grant.run_hash {
         let (run, granted) = (grant.run.clone(), grant.run_hash.clone());
@@ -431,16 +450,17 @@ fn approved<'s>(grant: &Grant, seal: &'s Seal, live: bool) -> Result<BTreeMap<&'
     if seal.environment != mode {
         return Err(not_for_here(format!("it pays {} money and the Stripe key is a {mode} key", seal.environment)));
     }
-    let mut items = BTreeMap::new();
-    for item in &seal.items {
+    let currency = seal.items.first().map(|item| item.currency.clone());
+    let mut items = HashMap::with_capacity(seal.items.len());
+    for item in seal.items {
         if item.amount_minor <= 0 {
             return Err(not_for_here(format!("item {} pays {} minor units", item.item, item.amount_minor)));
         }
-        if items.insert(item.item.as_str(), item).is_some() {
-            return Err(not_for_here(format!("item {} is in it twice", item.item)));
+        if let Some(twice) = items.insert(item.item.clone(), item) {
+            return Err(not_for_here(format!("item {} is in it twice", twice.item)));
         }
     }
-    Ok(items)
+    Ok(Approved { items, environment: seal.environment.into(), currency })
 }
 
 /// The record from which request and key follow. Only the description is not in the seal: it moves no money.

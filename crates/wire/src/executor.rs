@@ -26,13 +26,16 @@ pub struct ClaimItems {
     pub executor: String,
     /// At most this many.
     pub limit: u32,
+    /// The hash of a seal that this executor has and has recomputed, so that it need not be handed out again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_seal: Option<String>,
 }
 
 /// What a claim hands out: the seal, so that the executor can recompute its hash, and the items.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Claimed {
-    /// The whole seal.
-    pub seal: payout::Seal,
+    /// The whole seal; `null` where the executor has it.
+    pub seal: Option<payout::Seal>,
     /// The items that are this executor's for the length of the lease.
     pub items: Vec<ClaimedItem>,
     /// Items of the run that are not settled, the claimed ones included.

@@ -137,6 +137,12 @@ impl Books {
         let grants = self.send(&key, "/v1/executor/grants", None).await.unwrap();
         let claim = json!({"grant": grants[0]["grant"], "executor": "e", "limit": 1});
         let claimed = self.send(&key, &path(&run, "claims"), Some(claim)).await.unwrap();
+        // The seal is megabytes where thousands are paid: whoever has it is not given it again.
+        for (has, given) in [(head(&run, "run_hash").clone(), false), (json!("another"), true), (Value::Null, true)] {
+            let more = json!({"grant": grants[0]["grant"], "executor": "e", "limit": 0, "has_seal": has});
+            let seal = self.send(&key, &path(&run, "claims"), Some(more)).await.unwrap()["seal"].clone();
+            assert_eq!(if given { &claimed["seal"] } else { &Value::Null }, &seal);
+        }
         let item = &claimed["items"][0];
         let intent = json!({"grant": grants[0]["grant"], "item": item["item"], "fence": item["fence"], "version": item["version"], "attempt": 1});
         (run, key, intent)

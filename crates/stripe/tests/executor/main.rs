@@ -205,16 +205,33 @@ async fn an_outage_does_not_leave_a_whole_run_to_a_person() {
     assert!((12..=24).contains(&world.creates()), "{}", world.creates());
 }
 
+#[expect(clippy::unwrap_used, reason = "Without a seal the test has nothing to change.")]
+fn seal(claimed: &mut wire::Claimed) -> &mut payout::Seal {
+    claimed.seal.as_mut().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seal_is_handed_out_once_in_a_pass_and_never_done_without() {
+    let world = World::new(200);
+    assert_eq!((pass(&world).await.paid, world.lock().seals), (200, 1));
+
+    let world = World::new(3);
+    world.lock().tamper_claim = Some(|c| c.seal = None);
+    let report = pass(&world).await;
+    assert!(matches!(report.stopped, Some(Stop::NotForHere { .. })), "{:?}", report.stopped);
+    assert_eq!(world.lock().calls.len(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_not_approved_is_not_sent() {
     let claims: [fn(&mut wire::Claimed); 8] = [
-        |c| c.seal.items[0].amount_minor += 1,
-        |c| c.seal.items[0].destination = "acct_mine".into(),
-        |c| drop(c.seal.items.pop()),
-        |c| c.seal.not_paid.push(payout::SealedNotPaid { partner: "X".into(), reason: "held".into() }),
-        |c| c.seal.environment = "live".into(),
-        |c| c.seal.run = "run_2".into(),
-        |c| c.seal.as_of += chrono::TimeDelta::seconds(1),
+        |c| seal(c).items[0].amount_minor += 1,
+        |c| seal(c).items[0].destination = "acct_mine".into(),
+        |c| drop(seal(c).items.pop()),
+        |c| seal(c).not_paid.push(payout::SealedNotPaid { partner: "X".into(), reason: "held".into() }),
+        |c| seal(c).environment = "live".into(),
+        |c| seal(c).run = "run_2".into(),
+        |c| seal(c).as_of += chrono::TimeDelta::seconds(1),
         |c| c.items.insert(0, ClaimedItem { item: "run_1:NOBODY".into(), fence: 1, version: 1 }),
     ];
     for (n, tamper) in claims.into_iter().enumerate() {
@@ -398,7 +415,7 @@ async fn watching_outlives_the_api_and_obeys_a_stop() {
 
     let world = World::new(4);
     world.lock().grants = vec![Ok(vec![world.grant()])];
-    world.lock().tamper_claim = Some(|c| c.seal.cut += 1);
+    world.lock().tamper_claim = Some(|c| seal(c).cut += 1);
     let cancel = Cancel::new();
     let finished = AtomicU32::new(0);
     let count = |progress: Progress<'_>| {

@@ -61,6 +61,8 @@ pub(crate) struct Entry {
 
 pub(crate) struct Inner {
     pub(crate) seal: Seal,
+    /// How often it was handed out.
+    pub(crate) seals: u32,
     pub(crate) entries: BTreeMap<String, Entry>,
     pub(crate) transfers: Vec<(String, Transfer)>,
     pub(crate) keys: HashMap<String, (DateTime<Utc>, Answer)>,
@@ -130,6 +132,7 @@ impl World {
         let entries = seal.items.iter().map(|item| (item.item.clone(), Entry::new(item))).collect();
         let inner = Inner {
             seal,
+            seals: 0,
             entries,
             transfers: Vec::new(),
             keys: HashMap::new(),
@@ -372,9 +375,11 @@ impl Ledger for World {
                 .collect();
             let queued = inner.entries.values().filter(|e| e.record.state == State::Queued && !e.record.held);
             let open_minor = queued.map(|e| e.record.item.amount_minor).sum();
-            let mut claimed =
-                Claimed { seal: inner.seal.clone(), items, open: u32::try_from(open).unwrap(), open_minor };
+            let (seal, open) = (Some(inner.seal.clone()), u32::try_from(open).unwrap());
+            let mut claimed = Claimed { seal, items, open, open_minor };
             inner.tamper_claim.inspect(|tamper| tamper(&mut claimed));
+            claimed.seal.take_if(|seal| claim.has_seal == Some(seal.run_hash()));
+            inner.seals += u32::from(claimed.seal.is_some());
             Ok(claimed)
         })
         .await
