@@ -20,7 +20,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("server", &["commission", "documents", "referral", "sqlite", "stripe", "payout", "wire"]),
     ("desk", &["stripe", "wire"]),
     ("aikit-partners", &["desk"]),
-    ("bench", &["commission", "referral", "sqlite"]),
+    ("bench", &["commission", "referral", "sqlite", "stripe"]),
     ("product-tests", &["wire"]),
 ];
 

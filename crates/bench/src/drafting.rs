@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, ensure};
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use chrono::{DateTime, Utc};
 use referral::App;
 use referral::db::BoxFut;
 use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Value, json};
 use sqlite::{Profile, Sqlite};
 use tokio::runtime::{Builder, Runtime};
@@ -84,29 +85,96 @@ pub(crate) fn app(database: &Path) -> anyhow::Result<App> {
     Ok(App::new(db, Arc::new(Alone), Arc::new(Alone), Arc::new(Alone), Arc::new(config)))
 }
 
-/// Drafts the month through the API, signed in as finance.
-pub(crate) fn draft(database: &Path) -> anyhow::Result<()> {
-    // What signed in before has the same tokens.
-    Connection::open(database)?.execute_batch("DELETE FROM access_token; DELETE FROM session;")?;
-    let router = referral::router(app(database)?);
-    let call = async |path: &str, token: &str, body: Value| -> anyhow::Result<Value> {
+/// Somebody of finance who is signed in, and the API that is asked.
+pub(crate) struct Finance {
+    router: Router,
+    token: String,
+}
+
+impl Finance {
+    pub(crate) async fn of(database: &Path) -> anyhow::Result<Finance> {
+        // What signed in before has the same tokens.
+        Connection::open(database)?.execute_batch("DELETE FROM access_token; DELETE FROM session;")?;
+        let mut finance = Finance { router: referral::router(app(database)?), token: String::new() };
+        let session = finance.ask("/v1/demo/sessions", json!({"person": FINANCE, "keep": "token"})).await?;
+        session["access_token"].as_str().context("no token")?.clone_into(&mut finance.token);
+        Ok(finance)
+    }
+
+    async fn ask(&self, path: &str, body: Value) -> anyhow::Result<Value> {
         let request = Request::post(path)
             .header(header::CONTENT_TYPE, "application/json")
-            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .body(Body::from(body.to_string()))?;
-        let answer = router.clone().oneshot(request).await?;
+        let answer = self.router.clone().oneshot(request).await?;
         let status = answer.status();
         let body: Value = serde_json::from_slice(&to_bytes(answer.into_body(), usize::MAX).await?)?;
         ensure!(status.is_success(), "{path}: {status} {body}");
         Ok(body)
-    };
+    }
+
+    pub(crate) async fn draft(&self) -> anyhow::Result<Value> {
+        self.ask("/v1/runs", json!({"period": PERIOD})).await
+    }
+
+    /// A deed on a run as it was seen last.
+    pub(crate) async fn deed(&self, run: &Value, deed: &str) -> anyhow::Result<Value> {
+        let it = &run["summary"];
+        let id = it["run"].as_str().context("no run")?;
+        let form = json!({"version": it["version"], "run_hash": it["run_hash"], "typed_total_minor": it["total_minor"], "reason": "The bench"});
+        self.ask(&format!("/v1/runs/{id}/{deed}"), form).await
+    }
+}
+
+/// Drafts the month through the API, signed in as finance; where it is sealed already, that is taken back before.
+pub(crate) fn draft(database: &Path) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let session = call("/v1/demo/sessions", "", json!({"person": FINANCE, "keep": "token"})).await?;
-        let token = session["access_token"].as_str().context("no token")?;
-        let run = call("/v1/runs", token, json!({"period": PERIOD})).await?;
-        println!("{} bytes of the run of {}", run.to_string().len(), run["period"]);
+        let finance = Finance::of(database).await?;
+        if let Some(sealed) = as_it_is(database, "state = 'sealed'")? {
+            finance.deed(&sealed, "unseal").await?;
+        }
+        let run = finance.draft().await?;
+        println!("{} bytes of the run of {}", run.to_string().len(), run["summary"]["period"]);
         Ok(())
     })
+}
+
+/// Seals what was drafted.
+pub(crate) fn seal(database: &Path) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let drafted = as_it_is(database, "state = 'draft'")?.context("nothing is drafted")?;
+        let run = Finance::of(database).await?.deed(&drafted, "seal").await?;
+        println!("{} of {}", run["summary"]["run_hash"], run["summary"]["period"]);
+        Ok(())
+    })
+}
+
+/// What is known of the month's run, where it is in a state.
+fn as_it_is(database: &Path, state: &str) -> anyhow::Result<Option<Value>> {
+    let sql = format!(
+        "SELECT json_object('summary', json_object('run', id, 'version', version, 'run_hash', run_hash)) FROM run WHERE {state}"
+    );
+    let row: Option<String> = Connection::open(database)?.query_row(&sql, [], |row| row.get(0)).optional()?;
+    Ok(row.map(|text| serde_json::from_str(&text)).transpose()?)
+}
+
+/// The floor of a month that is drafted and sealed: the facts are read, and the rows of the run are copied by SQLite.
+pub(crate) fn rows(database: &str) -> anyhow::Result<()> {
+    let copy = format!("{database}-rows");
+    let _ = std::fs::remove_file(&copy);
+    crate::work::columns(database)?;
+    let connection = Connection::open(database)?;
+    connection.execute("ATTACH ?1 AS copy", [&copy])?;
+    connection.execute_batch("PRAGMA copy.journal_mode = WAL; PRAGMA copy.synchronous = FULL; BEGIN;")?;
+    for table in ["run_item", "run_not_paid", "posting", "seal_part"] {
+        connection.execute_batch(&format!("CREATE TABLE copy.{table} AS SELECT * FROM main.{table};"))?;
+    }
+    connection.execute_batch("COMMIT;")?;
+    drop(connection);
+    for file in [copy.clone(), format!("{copy}-wal"), format!("{copy}-shm")] {
+        let _ = std::fs::remove_file(file);
+    }
+    Ok(())
 }
 
 /// The loop of the first proposal, statement by statement, over the first so many partners: a query for each partner's

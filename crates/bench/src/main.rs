@@ -9,6 +9,7 @@ mod drafting;
 mod edge;
 mod journal;
 mod measure;
+mod payouts;
 mod webhooks;
 mod work;
 
@@ -36,6 +37,14 @@ fn main() -> anyhow::Result<()> {
         ["edge", folder, programs, engine, runs] => {
             edge::edge(Path::new(folder), Path::new(programs), Path::new(engine), runs.parse().context("RUNS")?)
         }
+        ["payouts", folder, programs, agencies, paced] => {
+            let paced = if paced == "whole" { u32::MAX } else { paced.parse().context("PACED")? };
+            payouts::payouts(Path::new(folder), Path::new(programs), agencies.parse().context("AGENCIES")?, paced)
+        }
+        ["send", api, stripe, key, per_s, in_flight, most] => {
+            let pace = stripe::Pace { per_s: per_s.parse()?, in_flight: in_flight.parse()? };
+            payouts::send(api, stripe, key, pace, most.parse()?)
+        }
         ["webhooks", port, run, n, connections] => webhooks::send(port.parse()?, run, n.parse()?, connections.parse()?),
         ["inserts", database, run, n, connections] => {
             api::inserts(Path::new(database), run, n.parse()?, connections.parse()?)
@@ -44,10 +53,12 @@ fn main() -> anyhow::Result<()> {
         ["evaluate", database] => work::evaluate(Path::new(database)),
         ["columns", database] => work::columns(database),
         ["draft", database] => drafting::draft(Path::new(database)),
+        ["seal", database] => drafting::seal(Path::new(database)),
+        ["rows", database] => drafting::rows(database),
         ["month", database, facts] => month(Path::new(database), facts.parse().context("FACTS")?),
         ["seed", database, partners] => drafting::seed(database, partners.parse()?),
         _ => bail!(
-            "usage: aikit-bench engine FOLDER PROGRAMS PYTHON RUNS FACTS, api FOLDER PROGRAMS RUNS, or edge FOLDER PROGRAMS SCRIPT RUNS; ./dev bench gives them"
+            "usage: aikit-bench engine FOLDER PROGRAMS PYTHON RUNS FACTS, api FOLDER PROGRAMS RUNS, payouts FOLDER PROGRAMS AGENCIES PACED|whole, or edge FOLDER PROGRAMS SCRIPT RUNS; ./dev bench gives them"
         ),
     }
 }
@@ -120,8 +131,32 @@ fn engine(folder: &Path, programs: &Path, python: &Path, runs: usize, facts: usi
             goal,
         });
     }
+    let mut months = Vec::new();
+    for _ in 0..=runs.min(3) {
+        // A sealed month is drafted anew, which takes its seal back.
+        let (draft, seal) = (measure::spent(mine(&["draft"], &large))?, measure::spent(mine(&["seal"], &large))?);
+        months.push((measure::spent(mine(&["rows"], &large))?, draft, seal));
+    }
+    months.remove(0);
+    rows.push(Row {
+        what: "the same, drafted and sealed".to_owned(),
+        floor: Figure::of(&months, |(floor, _, _)| floor.wall),
+        ours: Figure::of(&months, |(_, draft, seal)| draft.wall + seal.wall),
+        goal: (0, "none; shown beside"),
+    });
     print!("{}", measure::table(&rows));
-    println!("\npeak memory of `statements`: {} MB, the file has {} MB", memory / 1_000_000, file / 1_000_000);
+    let megabytes = |bytes: u64| bytes / 1_000_000;
+    println!("\npeak memory of `statements`: {} MB, the file has {} MB", megabytes(memory), megabytes(file));
+    let most = |of: fn(&(Spent, Spent, Spent)) -> &Spent| months.iter().map(|m| of(m).peak_memory).max().unwrap_or(0);
+    let seconds = |of: fn(&(Spent, Spent, Spent)) -> &Spent| Figure::of(&months, |m| of(m).wall).text();
+    println!(
+        "a month of {run_partners} partners: drafted in {} with {} MB, sealed in {} with {} MB, the database has {} MB",
+        seconds(|m| &m.1),
+        megabytes(most(|m| &m.1)),
+        seconds(|m| &m.2),
+        megabytes(most(|m| &m.2)),
+        megabytes(std::fs::metadata(&large)?.len()),
+    );
     Ok(())
 }
 

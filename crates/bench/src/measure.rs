@@ -46,7 +46,8 @@ pub(crate) fn in_turns(
     Ok(turns.into_iter().skip(1).unzip())
 }
 
-fn spent(mut command: Command) -> anyhow::Result<Spent> {
+/// What a command costs.
+pub(crate) fn spent(mut command: Command) -> anyhow::Result<Spent> {
     let begun = Instant::now();
     let name = format!("{command:?}");
     let mut child = command.stdout(Stdio::null()).spawn().with_context(|| name.clone())?;
@@ -58,25 +59,35 @@ fn spent(mut command: Command) -> anyhow::Result<Spent> {
     Ok(Spent { wall: begun.elapsed(), cpu, peak_memory })
 }
 
+/// The processor time that a running process has used, and its peak memory in bytes.
+pub(crate) fn so_far(pid: u32) -> (Duration, u64) {
+    look(pid).map_or((Duration::ZERO, 0), |(_, cpu, peak)| (cpu, peak))
+}
+
 /// Looks at a process until it has ended and only waits to be taken note of; its times are final then.
 fn watch(child: &Child) -> (Duration, u64) {
-    let (stat, status) = (format!("/proc/{}/stat", child.id()), format!("/proc/{}/status", child.id()));
     let mut peak_memory = 0;
     // Where there is no /proc, there is nothing to see.
-    while let Ok(line) = fs::read_to_string(&stat) {
-        // The name of the program is in brackets and may have spaces.
-        let fields: Vec<&str> = line.rsplit_once(") ").map_or(Vec::new(), |(_, rest)| rest.split(' ').collect());
-        if fields.first() == Some(&"Z") {
-            let ticks = [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<u32>().ok()).sum::<u32>();
-            return (TICK * ticks, peak_memory);
+    while let Some((ended, cpu, peak)) = look(child.id()) {
+        if ended {
+            return (cpu, peak_memory);
         }
-        let told = fs::read_to_string(&status).unwrap_or_default();
-        let peak =
-            told.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        peak_memory = peak_memory.max(peak.unwrap_or(0) * 1024);
+        peak_memory = peak_memory.max(peak);
         thread::sleep(LOOK);
     }
     (Duration::ZERO, peak_memory)
+}
+
+/// Whether a process has ended, the time that it has used, and its peak memory so far.
+fn look(pid: u32) -> Option<(bool, Duration, u64)> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program is in brackets and may have spaces.
+    let fields: Vec<&str> = line.rsplit_once(") ").map_or(Vec::new(), |(_, rest)| rest.split(' ').collect());
+    let ticks = [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<u32>().ok()).sum::<u32>();
+    let told = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let peak =
+        told.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Some((fields.first() == Some(&"Z"), TICK * ticks, peak.unwrap_or(0) * 1024))
 }
 
 /// The median, the least and the most.
@@ -94,7 +105,7 @@ impl Figure {
         Self { median: at(all.len() / 2), least: at(0), most: at(all.len().saturating_sub(1)) }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{} s ({}–{})", seconds(self.median), seconds(self.least), seconds(self.most))
     }
 }
