@@ -48,7 +48,7 @@ impl Request {
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push("v1").extend(segments);
         }
-        Self { method, url, body, timeout: Duration::from_secs(RECORD_TIMEOUT_S) }
+        Self { method, url, body, timeout: Duration::from_secs(RECORD_TIMEOUT_S), is_file: false }
     }
 
     /// The request of `call` with `args`: an object, or null for none. Path parameters are taken out by name; the rest
