@@ -114,7 +114,8 @@ fn dispatch(tx: &Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         ("GET", ["transfers", id, "reversals"]) => {
             tx.read("transfer", id)?;
             let equal = vec![("$.transfer", (*id).to_owned())];
-            page(tx, form, "transfer_reversal", "", equal, "", &format!("/v1/{}", call.path))
+            let of = Of { kind: "transfer_reversal", equal, ..Of::default() };
+            page(tx, form, of, &format!("/v1/{}", call.path))
         }
         ("GET", ["transfers", id, "reversals", reversal]) => {
             let found = tx.read("transfer_reversal", reversal)?;
@@ -147,6 +148,13 @@ fn listed(tx: &Tx<'_>, call: &Call, (_, kind, filters): &Listing) -> Result<Valu
     let form = &call.form;
     let mut allowed: Vec<&str> = filters.iter().map(|filter| filter.0).collect();
     allowed.extend(["limit", "starting_after", "ending_before", "created", "payment", "types", "active"]);
+    let payout = match *kind {
+        "balance_transaction" => {
+            allowed.push("payout");
+            form.text("payout")?.map(str::to_owned)
+        }
+        _ => None,
+    };
     form.only(&allowed)?;
     let mut equal = Vec::new();
     for (param, path) in *filters {
@@ -166,18 +174,21 @@ fn listed(tx: &Tx<'_>, call: &Call, (_, kind, filters): &Listing) -> Result<Valu
             Some(_) => {}
         }
     }
-    page(tx, form, kind, &call.account, equal, condition, &format!("/v1/{}", call.path))
+    let of = Of { kind, account: &call.account, equal, condition, payout };
+    page(tx, form, of, &format!("/v1/{}", call.path))
 }
 
-fn page(
-    tx: &Tx<'_>,
-    form: &Form,
+/// What a list is of.
+#[derive(Default)]
+struct Of<'a> {
     kind: &'static str,
-    account: &str,
+    account: &'a str,
     equal: Vec<(&'static str, String)>,
     condition: &'static str,
-    url: &str,
-) -> Result<Value, ApiError> {
+    payout: Option<String>,
+}
+
+fn page(tx: &Tx<'_>, form: &Form, of: Of<'_>, url: &str) -> Result<Value, ApiError> {
     let limit = form.at_least("limit", 1)?.unwrap_or(10);
     if limit > 100 {
         let message = "This value must be less than or equal to 100.";
@@ -197,7 +208,8 @@ fn page(
     }
     let after = form.text("starting_after")?.map(|id| (id.to_owned(), false));
     let before = form.text("ending_before")?.map(|id| (id.to_owned(), true));
-    let selection = Selection { kind, account, equal, condition, created, cursor: after.or(before), limit };
+    let Of { kind, account, equal, condition, payout } = of;
+    let selection = Selection { kind, account, equal, condition, payout, created, cursor: after.or(before), limit };
     let (data, has_more) = tx.select(&selection)?;
     Ok(json!({ "object": "list", "url": url, "has_more": has_more, "data": data }))
 }

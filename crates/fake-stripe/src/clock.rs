@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
-    calls, connect,
+    bank, calls, connect,
     error::ApiError,
     form::Form,
     host,
@@ -112,7 +112,7 @@ async fn walk(app: &App, target: i64) -> Result<Walked, ApiError> {
 fn come_due(tx: &Tx<'_>, kind: &str, object: &str) -> Result<(), ApiError> {
     match kind {
         "subscription" => subscriptions::come_due(tx, object),
-        "payout" => connect::pay_out(tx, object),
+        "payout" => bank::pay_out(tx, object),
         "settle" => tx.settle(object),
         "late_transfer" => {
             let late = Form::parse(object.as_bytes()).and_then(|form| connect::create_transfer(tx, &form));

@@ -1,8 +1,9 @@
-//! Connected accounts, transfers to them, and what they pay out to their banks.
+//! Connected accounts, and transfers to them.
 
 use serde_json::{Value, json};
 
 use crate::{
+    bank,
     error::ApiError,
     form::Form,
     objects::{flag, int, items, list, set, template, text},
@@ -294,7 +295,7 @@ pub(crate) fn create_transfer(tx: &Tx<'_>, form: &Form) -> Result<Value, ApiErro
         let message = "You have insufficient available funds in your Stripe account. Try adding funds directly to your available balance by creating Charges using the 4000000000000077 test card. See: https://stripe.com/docs/testing#available-balance";
         return Err(ApiError::refused("balance_insufficient", message));
     }
-    let id = tx.id("tr")?;
+    let (id, payment) = (tx.id("tr")?, tx.id("py")?);
     let booked = tx.book(&Booking {
         account: "",
         kind: "transfer",
@@ -310,12 +311,12 @@ pub(crate) fn create_transfer(tx: &Tx<'_>, form: &Form) -> Result<Value, ApiErro
         json!({
             "amount": amount, "currency": currency, "destination": destination, "metadata": metadata,
             "transfer_group": form.text("transfer_group")?, "description": form.text("description")?,
-            "balance_transaction": booked, "destination_payment": tx.id("py")?,
+            "balance_transaction": booked, "destination_payment": payment,
             "reversals": list(format!("/v1/transfers/{id}/reversals"), vec![]),
         }),
     );
     tx.insert(&transfer)?;
-    tx.move_money(destination, &currency, amount, 0)?;
+    bank::receive(tx, &transfer, &payment)?;
     tx.schedule("payout", &id, tx.now + SETTLE_S)?;
     tx.emit("transfer.created", &transfer)?;
     Ok(transfer)
@@ -362,12 +363,13 @@ pub(crate) fn reverse_transfer(tx: &Tx<'_>, id: &str, form: &Form) -> Result<Val
         fee: 0,
         pending: false,
     })?;
-    tx.move_money(account, currency, -amount, 0)?;
+    let refund = bank::give_back(tx, &before, amount)?;
     let mut reversal = template("transfer_reversal", &reversal_id, tx.now);
     set(
         &mut reversal,
         json!({
             "amount": amount, "currency": currency, "transfer": id, "balance_transaction": booked,
+            "destination_payment_refund": refund,
             "metadata": form.merge_metadata(&json!({}))?,
         }),
     );
@@ -383,61 +385,6 @@ pub(crate) fn reverse_transfer(tx: &Tx<'_>, id: &str, form: &Form) -> Result<Val
     tx.save(&transfer)?;
     tx.emit_change("transfer.reversed", &before, &transfer)?;
     Ok(reversal)
-}
-
-/// What the clock does two days after a transfer, or after payouts were enabled: the account's money goes
-/// to its bank, as far as it is still there and payouts are enabled.
-pub(crate) fn pay_out(tx: &Tx<'_>, source: &str) -> Result<(), ApiError> {
-    let (id, only) = match tx.find("transfer", "", source)? {
-        Some(transfer) => {
-            let amount = int(&transfer, "/amount") - int(&transfer, "/amount_reversed");
-            (text(&transfer, "/destination").to_owned(), Some((text(&transfer, "/currency").to_owned(), amount)))
-        }
-        None => (source.to_owned(), None),
-    };
-    let Some(account) = tx.find("account", "", &id)? else { return Ok(()) };
-    if !flag(&account, "/payouts_enabled") {
-        return Ok(());
-    }
-    for amount in items(&balance(tx, &id)?, "/available") {
-        let (available, currency) = (int(amount, "/amount"), text(amount, "/currency"));
-        let wanted = match &only {
-            Some((wanted_currency, amount)) if wanted_currency == currency => available.min(*amount),
-            Some(_) => 0,
-            None => available,
-        };
-        if wanted > 0 {
-            pay_bank(tx, &account, wanted, currency)?;
-        }
-    }
-    Ok(())
-}
-
-fn pay_bank(tx: &Tx<'_>, account: &Value, amount: i64, currency: &str) -> Result<(), ApiError> {
-    let (account_id, id) = (text(account, "/id"), tx.id("po")?);
-    let booked = tx.book(&Booking {
-        account: account_id,
-        kind: "payout",
-        source: &id,
-        currency,
-        amount: -amount,
-        fee: 0,
-        pending: false,
-    })?;
-    let mut payout = template("payout", &id, tx.now);
-    set(
-        &mut payout,
-        json!({
-            "amount": amount, "currency": currency, "arrival_date": tx.now, "balance_transaction": booked,
-            "destination": text(account, "/external_accounts/data/0/id"), "status": "in_transit",
-        }),
-    );
-    tx.insert_for(account_id, &payout)?;
-    tx.emit_event(account_id, "payout.created", &payout, None)?;
-    let before = payout.clone();
-    payout["status"] = json!("paid");
-    tx.save(&payout)?;
-    tx.emit_event(account_id, "payout.paid", &payout, Some(crate::objects::differences(&before, &payout)))
 }
 
 fn currency_of(country: &str) -> &'static str {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
-    clock, connect,
+    bank, clock, connect,
     error::ApiError,
     faults, money_back,
     store::{Booking, Cause, Tx},
@@ -170,12 +170,17 @@ struct Steering {
     transfers: Option<String>,
     payouts_enabled: Option<bool>,
     requirements: Option<Vec<String>>,
+    refuse_payout: Option<String>,
 }
 
-/// `POST /_control/accounts/{id} {"transfers"?, "payouts_enabled"?, "requirements"?}`.
+/// `POST /_control/accounts/{id} {"transfers"?, "payouts_enabled"?, "requirements"?, "refuse_payout"?}`: the last is the code with
+/// which the bank refuses the next payout.
 pub(crate) async fn steer_account(State(app): Shared, Path(id): Path<String>, body: Bytes) -> Control {
     act(&app, |tx| {
         let wanted: Steering = read(&body)?;
+        if let Some(code) = &wanted.refuse_payout {
+            bank::refuse_next(tx, &id, code)?;
+        }
         let (transfers, requirements) = (wanted.transfers.as_deref(), wanted.requirements.as_deref());
         connect::steer_account(tx, &id, transfers, wanted.payouts_enabled, requirements)
     })

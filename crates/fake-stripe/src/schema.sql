@@ -24,6 +24,17 @@ CREATE TABLE IF NOT EXISTS balances (
     PRIMARY KEY (account, currency)
 ) STRICT, WITHOUT ROWID;
 
+-- Balance transactions of connected accounts: the transfer that each is of, and the payout to a bank that contains it.
+CREATE TABLE IF NOT EXISTS account_entries (
+    entry TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    transfer TEXT NOT NULL,
+    payout TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS entries_by_payout ON account_entries (payout);
+CREATE INDEX IF NOT EXISTS entries_by_account ON account_entries (account, payout);
+
 -- What the clock will do, in order of (at, seq). `at` is in seconds.
 CREATE TABLE IF NOT EXISTS due (
     seq INTEGER PRIMARY KEY,

@@ -58,6 +58,8 @@ pub(crate) struct Selection<'a> {
     pub(crate) equal: Vec<(&'static str, String)>,
     /// A further condition, one of our own constants.
     pub(crate) condition: &'static str,
+    /// The payout to a bank that must contain it.
+    pub(crate) payout: Option<String>,
     /// Bounds on `created`: the comparison, one of our own constants, and the instant.
     pub(crate) created: Vec<(&'static str, i64)>,
     /// Id after or before which the page starts; true walks towards newer objects.
@@ -177,6 +179,10 @@ impl Tx<'_> {
         if !selection.condition.is_empty() {
             sql += &format!(" AND {}", selection.condition);
         }
+        if let Some(payout) = &selection.payout {
+            sql += " AND id IN (SELECT entry FROM account_entries WHERE payout = ?)";
+            values.push(Box::new(payout.clone()));
+        }
         let newer = selection.cursor.as_ref().is_some_and(|(_, newer)| *newer);
         if let Some((id, newer)) = &selection.cursor {
             let place: Option<(i64, i64)> = self
@@ -213,8 +219,16 @@ impl Tx<'_> {
     /// All objects of a kind that have a value at a path, oldest first.
     pub(crate) fn all(&self, kind: &'static str, path: &'static str, value: &str) -> Result<Vec<Value>, ApiError> {
         let equal = vec![(path, value.to_owned())];
-        let selection =
-            Selection { kind, account: "", equal, condition: "", created: Vec::new(), cursor: None, limit: 10_000 };
+        let selection = Selection {
+            kind,
+            account: "",
+            equal,
+            condition: "",
+            payout: None,
+            created: Vec::new(),
+            cursor: None,
+            limit: 10_000,
+        };
         let (mut objects, _) = self.select(&selection)?;
         objects.reverse();
         Ok(objects)

@@ -4,6 +4,12 @@ use serde_json::json;
 
 use crate::support::{Bench, Receiver, id};
 
+/// What a connected account itself sees.
+async fn of_account(bench: &Bench, account: &str, path: &str) -> serde_json::Value {
+    let answer = bench.request("GET", path).header("stripe-account", account).send().await.unwrap();
+    answer.json().await.unwrap()
+}
+
 #[tokio::test]
 async fn an_agency_onboards_and_is_paid_to_its_bank() {
     let bench = Bench::start("2026-01-01T00:00:00Z").await;
@@ -67,9 +73,51 @@ async fn an_agency_onboards_and_is_paid_to_its_bank() {
     }
     assert_eq!(receiver.of("capability.updated")[0]["data"]["object"]["status"], "active");
     assert_eq!(receiver.of("account.updated").len(), 1);
-    let payouts = bench.request("GET", "/v1/payouts").header("stripe-account", &acct).send().await.unwrap();
-    let payouts: serde_json::Value = payouts.json().await.unwrap();
+    let payouts = of_account(&bench, &acct, "/v1/payouts").await;
     assert_eq!(payouts["data"][0]["amount"], 25_000);
+    let of = |id: &str| format!("/v1/balance_transactions?payout={id}&expand[]=data.source");
+    let first = of_account(&bench, &acct, &of(&id(&payouts["data"][0]))).await;
+    let kinds = |list: &serde_json::Value| -> Vec<(String, i64)> {
+        let mut all: Vec<_> = list["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| (e["type"].as_str().unwrap().to_owned(), e["amount"].as_i64().unwrap()))
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(
+        kinds(&first),
+        [("payment".into(), 40_000), ("payment_refund".into(), -15_000), ("payout".into(), -25_000)]
+    );
+    let payment = first["data"].as_array().unwrap().iter().find(|e| e["type"] == "payment").unwrap();
+    assert_eq!(payment["source"]["source_transfer"], transfer["id"]);
+
+    // The bank refuses the next one. The money is in the account again, and goes on when the bank account is corrected.
+    bench.control(&format!("/_control/accounts/{acct}"), json!({"refuse_payout": "account_closed"})).await;
+    let form = format!("amount=700&currency=usd&destination={acct}");
+    let second = bench.post("/v1/transfers", &form).await;
+    bench.clock("2026-01-07T00:00:00Z").await;
+    let refused = receiver.of("payout.failed");
+    assert_eq!(refused[0]["data"]["object"]["failure_code"], "account_closed");
+    let account = bench.get(&format!("/v1/accounts/{acct}")).await;
+    assert_eq!(
+        (&account["payouts_enabled"], &account["requirements"]["currently_due"][0]),
+        (&json!(false), &json!("external_account"))
+    );
+    assert_eq!(of_account(&bench, &acct, "/v1/balance").await["available"][0]["amount"], 700);
+    bench.control(&format!("/_control/accounts/{acct}"), json!({"payouts_enabled": true, "requirements": []})).await;
+    bench.clock("2026-01-10T00:00:00Z").await;
+    let payouts = of_account(&bench, &acct, "/v1/payouts").await;
+    assert_eq!((&payouts["data"][0]["status"], &payouts["data"][1]["status"]), (&json!("paid"), &json!("failed")));
+    let again = of_account(&bench, &acct, &of(&id(&payouts["data"][0]))).await;
+    assert_eq!(kinds(&again), [("payout".into(), -700), ("payout_failure".into(), 700)]);
+    let failed = of_account(&bench, &acct, &of(&id(&payouts["data"][1]))).await;
+    assert_eq!(
+        failed["data"].as_array().unwrap().iter().find(|e| e["type"] == "payment").unwrap()["source"]["source_transfer"],
+        second["id"]
+    );
     assert_eq!(bench.get("/v1/payouts").await["data"], json!([]), "the platform itself has none");
 }
 

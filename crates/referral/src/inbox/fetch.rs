@@ -11,6 +11,9 @@ use crate::events::{Paid, reduce_line};
 use crate::ports::HttpRequest;
 use crate::{App, sql};
 
+/// Refused payouts, one upon the other, that are followed.
+const REFUSED_BEFORE: usize = 20;
+
 /// What is known of something that Stripe was or must be asked.
 pub(super) enum Fetched<T> {
     /// It is kept.
@@ -141,21 +144,32 @@ pub(super) async fn lines(app: &App, invoice: &str) -> Result<Fetched<Vec<Value>
     }
 }
 
-/// The transfers that a payout of a connected account to its bank contains.
+/// The transfers that a payout of a connected account to its bank contains. Where the bank had refused an earlier one, its money
+/// comes back as one entry of this one: then the transfers of that are in this.
 pub(super) async fn paid_out(app: &App, account: &str, payout: &str) -> Result<Fetched<Vec<String>>, ApiError> {
     let name = format!("bank:{payout}");
     if let Some(transfers) = kept(app, &name).await? {
         return Ok(Fetched::Kept(transfers));
     }
-    let query = [("payout", payout), ("expand[]", "data.source")];
-    match pages_of(app, Some(account), "balance_transactions", &query).await? {
-        Err(why) => Ok(Fetched::Not(format!("what the payout contains is not known: {why}"))),
-        Ok(all) => {
-            let of = |entry: &Value| entry.pointer("/source/source_transfer").and_then(Value::as_str).map(String::from);
-            let transfers: Vec<String> = all.iter().filter_map(of).collect();
-            Ok(Fetched::New(vec![keep(&name, &json!(transfers))]))
+    let (mut transfers, mut seen, mut next) = (Vec::new(), Vec::new(), vec![payout.to_owned()]);
+    while let Some(payout) = next.pop().filter(|_| seen.len() < REFUSED_BEFORE) {
+        let query = [("payout", payout.as_str()), ("expand[]", "data.source")];
+        let entries = match pages_of(app, Some(account), "balance_transactions", &query).await? {
+            Ok(entries) => entries,
+            Err(why) => return Ok(Fetched::Not(format!("what the payout contains is not known: {why}"))),
+        };
+        seen.push(payout);
+        for entry in &entries {
+            let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).map(String::from);
+            transfers.extend(text("/source/source_transfer"));
+            let came_back = text("/type").is_some_and(|kind| kind == "payout_failure" || kind == "payout_cancel");
+            let of = text("/source/id").or_else(|| text("/source")).filter(|of| came_back && !seen.contains(of));
+            next.extend(of);
         }
     }
+    transfers.sort();
+    transfers.dedup();
+    Ok(Fetched::New(vec![keep(&name, &json!(transfers))]))
 }
 
 /// Every page of a list. The inner `Err` as of [`read`].

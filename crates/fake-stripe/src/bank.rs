@@ -1,0 +1,161 @@
+//! The money of connected accounts: what transfers bring, and what goes on to a bank.
+//!
+//! Every entry of an account belongs to at most one payout, as Stripe's list of balance transactions of a payout has it. A
+//! payout that a bank refuses keeps its entries; the money comes back as an entry of its own, for the next payout.
+
+use rusqlite::params;
+use serde_json::{Value, json};
+
+use crate::{
+    connect,
+    error::ApiError,
+    objects::{differences, flag, int, items, set, template, text},
+    store::{Booking, Tx},
+};
+
+/// A transfer arrives at its destination, as the payment `py_…`.
+pub(crate) fn receive(tx: &Tx<'_>, transfer: &Value, payment: &str) -> Result<(), ApiError> {
+    let (account, currency, amount) =
+        (text(transfer, "/destination"), text(transfer, "/currency"), int(transfer, "/amount"));
+    let booked = book(tx, account, "payment", payment, currency, amount, text(transfer, "/id"))?;
+    let mut charge = template("charge", payment, tx.now);
+    set(
+        &mut charge,
+        json!({
+            "amount": amount, "amount_captured": amount, "currency": currency, "balance_transaction": booked,
+            "source_transfer": transfer["id"], "payment_method": null, "outcome": null,
+            "payment_method_details": { "type": "stripe_account", "stripe_account": {} },
+        }),
+    );
+    tx.insert_for(account, &charge)
+}
+
+/// A part of a transfer goes back; answers the refund in the destination.
+pub(crate) fn give_back(tx: &Tx<'_>, transfer: &Value, amount: i64) -> Result<String, ApiError> {
+    let refund = tx.id("pyr")?;
+    let (account, currency) = (text(transfer, "/destination"), text(transfer, "/currency"));
+    book(tx, account, "payment_refund", &refund, currency, -amount, text(transfer, "/id"))?;
+    Ok(refund)
+}
+
+/// An entry of an account; `transfer` is the one that it is of, or empty.
+fn book(
+    tx: &Tx<'_>,
+    account: &str,
+    kind: &str,
+    source: &str,
+    currency: &str,
+    amount: i64,
+    transfer: &str,
+) -> Result<String, ApiError> {
+    let booked = tx.book(&Booking { account, kind, source, currency, amount, fee: 0, pending: false })?;
+    tx.sql.execute(
+        "INSERT INTO account_entries (entry, account, currency, transfer) VALUES (?1, ?2, ?3, ?4)",
+        params![booked, account, currency, transfer],
+    )?;
+    Ok(booked)
+}
+
+/// What the clock does two days after a transfer, or after payouts were enabled: the account's money goes
+/// to its bank, as far as it is still there and payouts are enabled.
+pub(crate) fn pay_out(tx: &Tx<'_>, source: &str) -> Result<(), ApiError> {
+    let (id, only) = match tx.find("transfer", "", source)? {
+        Some(transfer) => {
+            let amount = int(&transfer, "/amount") - int(&transfer, "/amount_reversed");
+            (text(&transfer, "/destination").to_owned(), Some((text(&transfer, "/currency").to_owned(), amount)))
+        }
+        None => (source.to_owned(), None),
+    };
+    let Some(account) = tx.find("account", "", &id)? else { return Ok(()) };
+    if !flag(&account, "/payouts_enabled") {
+        return Ok(());
+    }
+    for amount in items(&connect::balance(tx, &id)?, "/available") {
+        let (available, currency) = (int(amount, "/amount"), text(amount, "/currency"));
+        let wanted = match &only {
+            Some((wanted_currency, amount)) if wanted_currency == currency => available.min(*amount),
+            Some(_) => 0,
+            None => available,
+        };
+        if wanted > 0 {
+            pay_bank(tx, &account, wanted, currency, only.as_ref().map_or("", |_| source))?;
+        }
+    }
+    Ok(())
+}
+
+/// The next payout of an account comes back from its bank, with one of Stripe's failure codes.
+pub(crate) fn refuse_next(tx: &Tx<'_>, account: &str, code: &str) -> Result<Value, ApiError> {
+    let known =
+        ["account_closed", "account_frozen", "could_not_process", "declined", "invalid_account_number", "no_account"];
+    if !known.contains(&code) {
+        let message = format!("`refuse_payout` must be one of {}; it is '{code}'.", known.join(", "));
+        return Err(ApiError::parameter("parameter_invalid", "refuse_payout", message));
+    }
+    let account = tx.read("account", account)?;
+    tx.set_meta(&refusal(text(&account, "/id")), code)?;
+    Ok(account)
+}
+
+fn refusal(account: &str) -> String {
+    format!("refuse_payout_{account}")
+}
+
+/// Of one transfer, or of everything that is there.
+fn pay_bank(tx: &Tx<'_>, account: &Value, amount: i64, currency: &str, transfer: &str) -> Result<(), ApiError> {
+    let (account_id, id) = (text(account, "/id"), tx.id("po")?);
+    let booked = tx.book(&Booking {
+        account: account_id,
+        kind: "payout",
+        source: &id,
+        currency,
+        amount: -amount,
+        fee: 0,
+        pending: false,
+    })?;
+    tx.sql.execute(
+        "UPDATE account_entries SET payout = ?1 WHERE account = ?2 AND currency = ?3 AND payout = '' AND (?4 = '' OR transfer = ?4)",
+        params![id, account_id, currency, transfer],
+    )?;
+    tx.sql.execute(
+        "INSERT INTO account_entries (entry, account, currency, transfer, payout) VALUES (?1, ?2, ?3, '', ?4)",
+        params![booked, account_id, currency, id],
+    )?;
+    let mut payout = template("payout", &id, tx.now);
+    set(
+        &mut payout,
+        json!({
+            "amount": amount, "currency": currency, "arrival_date": tx.now, "balance_transaction": booked,
+            "destination": text(account, "/external_accounts/data/0/id"), "status": "in_transit",
+        }),
+    );
+    tx.insert_for(account_id, &payout)?;
+    tx.emit_event(account_id, "payout.created", &payout, None)?;
+    changed(
+        tx,
+        account_id,
+        &mut payout,
+        "payout.reconciliation_completed",
+        json!({ "reconciliation_status": "completed" }),
+    )?;
+    let Some(code) = tx.meta(&refusal(account_id))? else {
+        return changed(tx, account_id, &mut payout, "payout.paid", json!({ "status": "paid" }));
+    };
+    tx.sql.execute("DELETE FROM meta WHERE name = ?1", [refusal(account_id)])?;
+    let back = book(tx, account_id, "payout_failure", &id, currency, amount, "")?;
+    let failed = json!({
+        "status": "failed", "failure_code": code, "failure_balance_transaction": back,
+        "failure_message": "The bank returned the payout.",
+    });
+    changed(tx, account_id, &mut payout, "payout.failed", failed)?;
+    // Stripe pays nothing more to that bank account before it is corrected.
+    connect::steer_account(tx, account_id, None, Some(false), Some(&["external_account".to_owned()])).map(drop)
+}
+
+/// Saves a payout with other values, and tells of it.
+fn changed(tx: &Tx<'_>, account: &str, payout: &mut Value, kind: &str, values: Value) -> Result<(), ApiError> {
+    let before = payout.clone();
+    set(payout, values);
+    tx.save(payout)?;
+    tx.emit_event(account, kind, payout, Some(differences(&before, payout)))
+}
