@@ -4,12 +4,6 @@ use serde_json::json;
 
 use crate::support::{Bench, Receiver, id};
 
-/// What a connected account itself sees.
-async fn of_account(bench: &Bench, account: &str, path: &str) -> serde_json::Value {
-    let answer = bench.request("GET", path).header("stripe-account", account).send().await.unwrap();
-    answer.json().await.unwrap()
-}
-
 #[tokio::test]
 async fn an_agency_onboards_and_is_paid_to_its_bank() {
     let bench = Bench::start("2026-01-01T00:00:00Z").await;
@@ -73,10 +67,10 @@ async fn an_agency_onboards_and_is_paid_to_its_bank() {
     }
     assert_eq!(receiver.of("capability.updated")[0]["data"]["object"]["status"], "active");
     assert_eq!(receiver.of("account.updated").len(), 1);
-    let payouts = of_account(&bench, &acct, "/v1/payouts").await;
+    let payouts = bench.of_account(&acct, "/v1/payouts").await;
     assert_eq!(payouts["data"][0]["amount"], 25_000);
     let of = |id: &str| format!("/v1/balance_transactions?payout={id}&expand[]=data.source");
-    let first = of_account(&bench, &acct, &of(&id(&payouts["data"][0]))).await;
+    let first = bench.of_account(&acct, &of(&id(&payouts["data"][0]))).await;
     let kinds = |list: &serde_json::Value| -> Vec<(String, i64)> {
         let mut all: Vec<_> = list["data"]
             .as_array()
@@ -106,14 +100,14 @@ async fn an_agency_onboards_and_is_paid_to_its_bank() {
         (&account["payouts_enabled"], &account["requirements"]["currently_due"][0]),
         (&json!(false), &json!("external_account"))
     );
-    assert_eq!(of_account(&bench, &acct, "/v1/balance").await["available"][0]["amount"], 700);
+    assert_eq!(bench.of_account(&acct, "/v1/balance").await["available"][0]["amount"], 700);
     bench.control(&format!("/_control/accounts/{acct}"), json!({"payouts_enabled": true, "requirements": []})).await;
     bench.clock("2026-01-10T00:00:00Z").await;
-    let payouts = of_account(&bench, &acct, "/v1/payouts").await;
+    let payouts = bench.of_account(&acct, "/v1/payouts").await;
     assert_eq!((&payouts["data"][0]["status"], &payouts["data"][1]["status"]), (&json!("paid"), &json!("failed")));
-    let again = of_account(&bench, &acct, &of(&id(&payouts["data"][0]))).await;
+    let again = bench.of_account(&acct, &of(&id(&payouts["data"][0]))).await;
     assert_eq!(kinds(&again), [("payout".into(), -700), ("payout_failure".into(), 700)]);
-    let failed = of_account(&bench, &acct, &of(&id(&payouts["data"][1]))).await;
+    let failed = bench.of_account(&acct, &of(&id(&payouts["data"][1]))).await;
     assert_eq!(
         failed["data"].as_array().unwrap().iter().find(|e| e["type"] == "payment").unwrap()["source"]["source_transfer"],
         second["id"]

@@ -72,6 +72,11 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// What a connected account itself sees.
+    pub(crate) async fn of_account(&self, account: &str, path: &str) -> Value {
+        self.request("GET", path).header("stripe-account", account).send().await.unwrap().json().await.unwrap()
+    }
+
     /// A fresh stand-in in this process.
     pub(crate) async fn start(now: &str) -> Self {
         let folder = Folder::new();
