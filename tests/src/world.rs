@@ -42,6 +42,8 @@ pub struct World {
     settings: Option<PathBuf>,
     env: Vec<(&'static str, String)>,
     between: Option<Between>,
+    /// The only events of Stripe's that the API is told of; all, if absent.
+    told: Option<&'static [&'static str]>,
     // In the order in which they are stopped: who asks before who answers.
     executor: Option<Process>,
     server: Option<Process>,
@@ -99,6 +101,7 @@ impl World {
             settings: None,
             env: Vec::new(),
             between: None,
+            told: None,
             executor: None,
             server: None,
             stand_in,
@@ -174,11 +177,16 @@ impl World {
         // Told only now, so that no webhook finds a closed door; what happened before is delivered at once.
         let endpoint = |name: &str| {
             let url = format!("{}/v1/webhooks/stripe/{name}", self.asked_at());
-            json!({ "url": url, "secret": webhook_secret(&self.config.data, name) })
+            json!({ "url": url, "secret": webhook_secret(&self.config.data, name), "enabled_events": self.told.unwrap_or(&["*"]) })
         };
         let endpoints = json!({ "account": endpoint("account"), "connect": endpoint("connect") });
         self.stripe.control("webhooks", &endpoints).await?;
         Ok(())
+    }
+
+    /// From its next start on the API is told of no other events of Stripe's than these.
+    pub fn tell_only(&mut self, events: &'static [&'static str]) {
+        self.told = Some(events);
     }
 
     /// Starts the API again with a configuration file and an environment of its own.

@@ -389,18 +389,33 @@ async fn killed_at_every_named_point_the_product_pays_everybody_once() -> Result
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_transfer_of_which_nobody_heard_is_found_when_its_key_is_forgotten() -> Result<()> {
-    let mut play = Play::set("killed-late").await?;
+/// Both die when Stripe has made the transfer; what is known of it afterwards.
+async fn a_transfer_of_which_nobody_heard(name: &str, webhooks: bool) -> Result<()> {
+    let mut play = Play::set(name).await?;
     play.join(None).await?;
     play.move_clock(at("2026-03-01T06:00:00Z")).await?;
     let run = play.month(Moment::Before, 3 * SHARE_MINOR).await?;
+    if !webhooks {
+        play.stage.world.tell_only(&["invoice.paid"]);
+    }
     play.strike(Point { call: TRANSFER, moment: Moment::After, dies: Dies::Both }, &run).await?;
     // Stripe has forgotten the key, and the grant has ended.
     play.move_clock(play.now + TimeDelta::hours(30)).await?;
-    play.stage.send(&run).await?;
+    if !webhooks {
+        play.stage.send(&run).await?;
+    }
     play.finish(&run).await?;
     let transferred: Vec<Vec<i64>> = play.transferred().await?.into_values().collect();
     ensure!(transferred == [[3 * SHARE_MINOR]], "{transferred:?}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_of_which_nobody_heard_is_found_when_its_key_is_forgotten() -> Result<()> {
+    a_transfer_of_which_nobody_heard("killed-late", false).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_of_which_nobody_heard_is_told_by_stripe() -> Result<()> {
+    a_transfer_of_which_nobody_heard("killed-told", true).await
 }

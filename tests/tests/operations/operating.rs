@@ -98,6 +98,12 @@ async fn a_database_moves_as_text_and_is_the_same_with_payouts_locked() -> Resul
     let joined = stage.join("Südwind; \"it's\" us", "owner@suedwind.example").await?;
     stage.client(&joined.partner_code, "it@harbourpine.example").await?;
     stage.clock("2026-04-01T06:00:00Z").await?;
+    // What has come is read beside the answer to it.
+    until("every event to be read", async || {
+        let health: Health = stage.get(None, "/healthz").await?;
+        Ok((health.inbox.waiting == 0).then_some(()))
+    })
+    .await?;
     let file = |name: &str| stage.folder.join(name).to_string_lossy().into_owned();
     let (from, text, to) = (stage.world.api_data().to_string_lossy().into_owned(), file("all.sql"), file("moved"));
     let written = stage.world.operator(&["export", "--data", &from, "--to", &text])?;
