@@ -194,6 +194,10 @@ fn begin(
 fn authorize(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match given.strip_prefix("Bearer ") {
+        // A key that was rolled.
+        Some(key) if key.ends_with("_invalid") => {
+            Err(ApiError::unauthorized("Invalid API Key provided. It ends in `_invalid`."))
+        }
         Some(key) if key.starts_with("sk_test_") || key.starts_with("rk_test_") => Ok(()),
         Some(key) if key.starts_with("sk_live_") || key.starts_with("rk_live_") => Err(ApiError::unauthorized(
             "The stand-in takes test keys only: this request carried a live key, which must not leave its place. Use `sk_test_…` or `rk_test_…`.",

@@ -11,5 +11,6 @@ mod mail;
 mod month;
 mod operating;
 mod receiver;
+mod sandbox;
 mod stage;
 mod webhooks;
