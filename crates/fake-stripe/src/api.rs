@@ -219,10 +219,9 @@ fn page(tx: &Tx<'_>, form: &Form, of: Of<'_>, url: &str) -> Result<Value, ApiErr
 fn expand_into(tx: &Tx<'_>, value: &mut Value, path: &str) -> Result<(), ApiError> {
     let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
     if let Value::Array(items) = value {
-        for item in items {
-            expand_into(tx, item, path)?;
-        }
-        return Ok(());
+        // The items may be of several kinds (the sources of balance transactions): one that has the property is enough.
+        let done: Vec<_> = items.iter_mut().map(|item| expand_into(tx, item, path)).collect();
+        return if done.iter().any(Result::is_ok) { Ok(()) } else { done.into_iter().collect() };
     }
     if name == "payments" && text(value, "/object") == "invoice" {
         value["payments"] = invoices::payments(tx, text(value, "/id"))?;

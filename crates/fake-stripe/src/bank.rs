@@ -7,6 +7,7 @@ use rusqlite::params;
 use serde_json::{Value, json};
 
 use crate::{
+    calendar::DAY_S,
     connect,
     error::ApiError,
     objects::{differences, flag, int, items, set, template, text},
@@ -30,12 +31,32 @@ pub(crate) fn receive(tx: &Tx<'_>, transfer: &Value, payment: &str) -> Result<()
     tx.insert_for(account, &charge)
 }
 
-/// A part of a transfer goes back; answers the refund in the destination.
-pub(crate) fn give_back(tx: &Tx<'_>, transfer: &Value, amount: i64) -> Result<String, ApiError> {
-    let refund = tx.id("pyr")?;
-    let (account, currency) = (text(transfer, "/destination"), text(transfer, "/currency"));
-    book(tx, account, "payment_refund", &refund, currency, -amount, text(transfer, "/id"))?;
-    Ok(refund)
+/// A part of a transfer goes back by a reversal; answers the refund `pyr_…` in the destination.
+pub(crate) fn give_back(tx: &Tx<'_>, transfer: &Value, reversal: &str, amount: i64) -> Result<String, ApiError> {
+    let id = tx.id("pyr")?;
+    let (account, currency, payment) =
+        (text(transfer, "/destination"), text(transfer, "/currency"), text(transfer, "/destination_payment"));
+    let booked = book(tx, account, "payment_refund", &id, currency, -amount, text(transfer, "/id"))?;
+    let mut refund = template("refund", &id, tx.now);
+    set(
+        &mut refund,
+        json!({
+            "amount": amount, "currency": currency, "charge": payment, "balance_transaction": booked,
+            "source_transfer_reversal": reversal,
+        }),
+    );
+    if let Some(fields) = refund.as_object_mut() {
+        // It goes to no card.
+        fields.remove("destination_details");
+    }
+    tx.insert_for(account, &refund)?;
+    if let Some(mut charge) = tx.find("charge", account, payment)? {
+        let refunded = int(&charge, "/amount_refunded") + amount;
+        let whole = refunded == int(&charge, "/amount");
+        set(&mut charge, json!({ "amount_refunded": refunded, "refunded": whole }));
+        tx.save(&charge)?;
+    }
+    Ok(id)
 }
 
 /// An entry of an account; `transfer` is the one that it is of, or empty.
@@ -84,21 +105,29 @@ pub(crate) fn pay_out(tx: &Tx<'_>, source: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The next payout of an account comes back from its bank, with one of Stripe's failure codes.
-pub(crate) fn refuse_next(tx: &Tx<'_>, account: &str, code: &str) -> Result<Value, ApiError> {
+/// The next payout of an account comes back from its bank, with one of Stripe's failure codes: at once, or
+/// so many days after Stripe said that it was paid.
+pub(crate) fn refuse_next(tx: &Tx<'_>, account: &str, code: &str, after_days: u32) -> Result<(), ApiError> {
     let known =
         ["account_closed", "account_frozen", "could_not_process", "declined", "invalid_account_number", "no_account"];
     if !known.contains(&code) {
         let message = format!("`refuse_payout` must be one of {}; it is '{code}'.", known.join(", "));
         return Err(ApiError::parameter("parameter_invalid", "refuse_payout", message));
     }
-    let account = tx.read("account", account)?;
-    tx.set_meta(&refusal(text(&account, "/id")), code)?;
-    Ok(account)
+    tx.read("account", account)?;
+    tx.set_meta(&refusal(account), &format!("{code} {after_days}"))
 }
 
 fn refusal(account: &str) -> String {
     format!("refuse_payout_{account}")
+}
+
+/// What waits for the next payout of an account: the code, and after how many days.
+fn take_refusal(tx: &Tx<'_>, account: &str) -> Result<Option<(String, i64)>, ApiError> {
+    let Some(waiting) = tx.meta(&refusal(account))? else { return Ok(None) };
+    tx.sql.execute("DELETE FROM meta WHERE name = ?1", [refusal(account)])?;
+    let (code, days) = waiting.split_once(' ').unwrap_or((&waiting, "0"));
+    Ok(Some((code.to_owned(), days.parse().unwrap_or_default())))
 }
 
 /// Of one transfer, or of everything that is there.
@@ -138,18 +167,44 @@ fn pay_bank(tx: &Tx<'_>, account: &Value, amount: i64, currency: &str, transfer:
         "payout.reconciliation_completed",
         json!({ "reconciliation_status": "completed" }),
     )?;
-    let Some(code) = tx.meta(&refusal(account_id))? else {
-        return changed(tx, account_id, &mut payout, "payout.paid", json!({ "status": "paid" }));
-    };
-    tx.sql.execute("DELETE FROM meta WHERE name = ?1", [refusal(account_id)])?;
-    let back = book(tx, account_id, "payout_failure", &id, currency, amount, "")?;
+    match take_refusal(tx, account_id)? {
+        Some((code, 0)) => come_back(tx, account_id, &mut payout, &code),
+        refused => {
+            if let Some((code, days)) = refused {
+                tx.schedule("refusal", &format!("{account_id} {id} {code}"), tx.now + days * DAY_S)?;
+            }
+            changed(tx, account_id, &mut payout, "payout.paid", json!({ "status": "paid" }))
+        }
+    }
+}
+
+/// What the clock does when a bank refuses what was said to be paid: `account payout code`.
+pub(crate) fn refuse(tx: &Tx<'_>, refused: &str) -> Result<(), ApiError> {
+    let mut words = refused.split(' ');
+    let mut word = || words.next().unwrap_or_default();
+    let (account, payout, code) = (word(), word(), word());
+    let Some(mut payout) = tx.find("payout", account, payout)? else { return Ok(()) };
+    come_back(tx, account, &mut payout, code)
+}
+
+/// A payout fails: its money is the account's again.
+fn come_back(tx: &Tx<'_>, account: &str, payout: &mut Value, code: &str) -> Result<(), ApiError> {
+    let back = book(
+        tx,
+        account,
+        "payout_failure",
+        text(payout, "/id"),
+        text(payout, "/currency"),
+        int(payout, "/amount"),
+        "",
+    )?;
     let failed = json!({
         "status": "failed", "failure_code": code, "failure_balance_transaction": back,
         "failure_message": "The bank returned the payout.",
     });
-    changed(tx, account_id, &mut payout, "payout.failed", failed)?;
+    changed(tx, account, payout, "payout.failed", failed)?;
     // Stripe pays nothing more to that bank account before it is corrected.
-    connect::steer_account(tx, account_id, None, Some(false), Some(&["external_account".to_owned()])).map(drop)
+    connect::steer_account(tx, account, None, Some(false), Some(&["external_account".to_owned()])).map(drop)
 }
 
 /// Saves a payout with other values, and tells of it.

@@ -363,7 +363,7 @@ pub(crate) fn reverse_transfer(tx: &Tx<'_>, id: &str, form: &Form) -> Result<Val
         fee: 0,
         pending: false,
     })?;
-    let refund = bank::give_back(tx, &before, amount)?;
+    let refund = bank::give_back(tx, &before, &reversal_id, amount)?;
     let mut reversal = template("transfer_reversal", &reversal_id, tx.now);
     set(
         &mut reversal,

@@ -171,15 +171,17 @@ struct Steering {
     payouts_enabled: Option<bool>,
     requirements: Option<Vec<String>>,
     refuse_payout: Option<String>,
+    #[serde(default)]
+    refuse_after_days: u32,
 }
 
-/// `POST /_control/accounts/{id} {"transfers"?, "payouts_enabled"?, "requirements"?, "refuse_payout"?}`: the last is the code with
-/// which the bank refuses the next payout.
+/// `POST /_control/accounts/{id} {"transfers"?, "payouts_enabled"?, "requirements"?, "refuse_payout"?, "refuse_after_days"?}`:
+/// `refuse_payout` is the code with which the bank refuses the next payout, at once, or so many days after it was paid.
 pub(crate) async fn steer_account(State(app): Shared, Path(id): Path<String>, body: Bytes) -> Control {
     act(&app, |tx| {
         let wanted: Steering = read(&body)?;
         if let Some(code) = &wanted.refuse_payout {
-            bank::refuse_next(tx, &id, code)?;
+            bank::refuse_next(tx, &id, code, wanted.refuse_after_days)?;
         }
         let (transfers, requirements) = (wanted.transfers.as_deref(), wanted.requirements.as_deref());
         connect::steer_account(tx, &id, transfers, wanted.payouts_enabled, requirements)

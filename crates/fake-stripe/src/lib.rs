@@ -19,7 +19,7 @@
 //! - `POST /_control/refunds/{id}/fail`
 //! - `POST /_control/balance {"available_minor", "currency"?}`
 //! - `POST /_control/rates {"currency", "rate_ppm"}`
-//! - `POST /_control/accounts/{id} {"transfers"?, "payouts_enabled"?, "requirements"?, "refuse_payout"?}`, `POST /_control/accounts/{id}/onboard`
+//! - `POST /_control/accounts/{id} {"transfers"?, "payouts_enabled"?, "requirements"?, "refuse_payout"?, "refuse_after_days"?}`, `POST /_control/accounts/{id}/onboard`
 //! - `POST /_control/webhooks {"account": {"url", "secret", "enabled_events"?}, "connect": {…}}`
 //! - `POST /_control/faults {"next_transfer"?, "next_transfer_list"?, "count"?, "delay_ms"?, "clear"?}`, `GET /_control/faults`
 //! - `GET /_control/events?limit=`, `POST /_control/redeliver {"event"}`, `GET /_health`

@@ -1,6 +1,6 @@
 //! Accounts, onboarding, transfers, reversals, payouts.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Bench, Receiver, id};
 
@@ -113,6 +113,94 @@ async fn an_agency_onboards_and_is_paid_to_its_bank() {
         second["id"]
     );
     assert_eq!(bench.get("/v1/payouts").await["data"], json!([]), "the platform itself has none");
+}
+
+#[tokio::test]
+async fn a_transfer_is_a_payment_in_its_destination_and_a_reversal_a_refund_there() {
+    let bench = Bench::start("2026-01-01T00:00:00Z").await;
+    let (acct, other) = (bench.payable_account().await, bench.payable_account().await);
+    bench.control("/_control/balance", json!({ "available_minor": 10_000 })).await;
+    let transfer = bench.post("/v1/transfers", &format!("amount=4000&currency=usd&destination={acct}")).await;
+    let reversal = bench.post(&format!("/v1/transfers/{}/reversals", id(&transfer)), "amount=1500").await;
+
+    let payment = transfer["destination_payment"].as_str().unwrap();
+    let charge = bench.of_account(&acct, &format!("/v1/charges/{payment}")).await;
+    assert_eq!((&charge["id"], &charge["source_transfer"]), (&json!(payment), &transfer["id"]));
+    assert_eq!((&charge["amount"], &charge["amount_refunded"]), (&json!(4_000), &json!(1_500)));
+    assert_eq!(charge["refunded"], json!(false));
+    for (account, path) in [
+        (&other, format!("/v1/charges/{payment}")),
+        (&acct, format!("/v1/charges/{payment}x")),
+        (&other, format!("/v1/balance_transactions/{}", charge["balance_transaction"].as_str().unwrap())),
+    ] {
+        let answer = bench.of_account(account, &path).await;
+        assert_eq!(answer["error"]["code"], "resource_missing", "{path}");
+    }
+    let platform = bench.call("GET", &format!("/v1/charges/{payment}"), "", None).await;
+    assert_eq!(platform.status, 404, "it is the destination's");
+    let refund = reversal["destination_payment_refund"].as_str().unwrap();
+    let refund = bench.of_account(&acct, &format!("/v1/refunds/{refund}")).await;
+    assert_eq!((&refund["charge"], &refund["amount"]), (&json!(payment), &json!(1_500)));
+    assert_eq!(refund["source_transfer_reversal"], reversal["id"]);
+
+    let list = |query: &str| format!("/v1/balance_transactions?{query}");
+    let types =
+        |list: &Value| -> Vec<Value> { list["data"].as_array().unwrap().iter().map(|e| e["type"].clone()).collect() };
+    for (query, wanted) in [
+        ("limit=10".to_owned(), json!(["payment_refund", "payment"])),
+        ("type=payment".to_owned(), json!(["payment"])),
+        (format!("source={payment}"), json!(["payment"])),
+        ("created[gte]=1767225600".to_owned(), json!(["payment_refund", "payment"])),
+        ("created[gt]=1767225600".to_owned(), json!([])),
+        (format!("starting_after={}", refund["balance_transaction"].as_str().unwrap()), json!(["payment"])),
+        ("payout=po_none".to_owned(), json!([])),
+    ] {
+        assert_eq!(json!(types(&bench.of_account(&acct, &list(&query)).await)), wanted, "{query}");
+    }
+    assert_eq!(types(&bench.of_account(&other, &list("limit=10")).await), Vec::<Value>::new());
+    let deep = bench.of_account(&acct, &list("expand[]=data.source.source_transfer")).await;
+    assert_eq!(deep["data"][1]["source"]["source_transfer"]["id"], transfer["id"]);
+    assert_eq!(deep["data"][0]["source"]["id"], refund["id"], "a refund has no such property, and is shown without");
+}
+
+#[tokio::test]
+async fn a_bank_refuses_what_was_paid_five_days_ago() {
+    let bench = Bench::start("2026-01-01T00:00:00Z").await;
+    let receiver = Receiver::start().await;
+    bench.deliver_to(&receiver).await;
+    let acct = bench.payable_account().await;
+    let steer = format!("/_control/accounts/{acct}");
+    bench.control("/_control/balance", json!({ "available_minor": 10_000 })).await;
+    bench.control(&steer, json!({ "refuse_payout": "no_account", "refuse_after_days": 5 })).await;
+    bench.post("/v1/transfers", &format!("amount=900&currency=usd&destination={acct}")).await;
+    let seen = || -> Vec<String> { receiver.kinds().into_iter().filter(|kind| kind.starts_with("payout.")).collect() };
+    bench.clock("2026-01-07T00:00:00Z").await;
+    assert_eq!(seen(), ["payout.created", "payout.reconciliation_completed", "payout.paid"]);
+    assert_eq!(bench.of_account(&acct, "/v1/balance").await["available"][0]["amount"], 0);
+
+    bench.clock("2026-01-08T00:00:00Z").await;
+    let failed = &receiver.of("payout.failed")[0];
+    let payout = &failed["data"]["object"];
+    assert_eq!(
+        (&payout["status"], &payout["failure_code"], &failed["account"]),
+        (&json!("failed"), &json!("no_account"), &json!(acct))
+    );
+    assert_eq!(failed["data"]["previous_attributes"]["status"], "paid");
+    let back = payout["failure_balance_transaction"].as_str().unwrap();
+    let back = bench.of_account(&acct, &format!("/v1/balance_transactions/{back}")).await;
+    assert_eq!(
+        (&back["type"], &back["amount"], &back["source"]),
+        (&json!("payout_failure"), &json!(900), &payout["id"])
+    );
+    assert_eq!(bench.of_account(&acct, &format!("/v1/payouts/{}", id(payout))).await["status"], "failed");
+    assert_eq!(bench.of_account(&acct, "/v1/balance").await["available"][0]["amount"], 900);
+
+    bench.control(&format!("{steer}/onboard"), json!({})).await;
+    bench.clock("2026-01-20T00:00:00Z").await;
+    assert_eq!(receiver.of("payout.paid").len(), 2, "the money goes on, and is refused once");
+    assert_eq!(bench.of_account(&acct, "/v1/balance").await["available"][0]["amount"], 0);
+    let (status, _) = bench.try_control(&steer, json!({ "refuse_payout": "bad_mood" })).await;
+    assert_eq!(status, 400);
 }
 
 #[tokio::test]
