@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::{
-    catalog, connect,
+    bank, catalog, connect, credit_notes, drafts,
     error::ApiError,
     form::Form,
     invoices, money_back,
     objects::{list, text},
+    payments,
     store::{Selection, Tx},
     subscriptions,
 };
@@ -39,8 +40,10 @@ const LISTINGS: &[Listing] = &[
     ("coupons", "coupon", &[]),
     ("promotion_codes", "promotion_code", &[("code", "$.code")]),
     ("customers", "customer", &[("email", "$.email")]),
+    ("credit_notes", "credit_note", &[("invoice", "$.invoice"), ("customer", "$.customer")]),
     ("disputes", "dispute", &[("charge", "$.charge"), ("payment_intent", "$.payment_intent")]),
     ("events", "event", &[("type", "$.type")]),
+    ("invoiceitems", "invoiceitem", &[("customer", "$.customer"), ("invoice", "$.invoice")]),
     ("invoice_payments", "invoice_payment", &[("invoice", "$.invoice"), ("status", "$.status")]),
     (
         "invoices",
@@ -51,6 +54,7 @@ const LISTINGS: &[Listing] = &[
             ("subscription", "$.parent.subscription_details.subscription"),
         ],
     ),
+    ("payment_methods", "payment_method", &[("customer", "$.customer"), ("type", "$.type")]),
     ("payment_intents", "payment_intent", &[("customer", "$.customer")]),
     ("payouts", "payout", &[("status", "$.status"), ("destination", "$.destination")]),
     ("prices", "price", &[("product", "$.product"), ("currency", "$.currency")]),
@@ -93,6 +97,37 @@ fn dispatch(tx: &Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         ("POST", ["subscriptions"]) => subscriptions::create(tx, form),
         ("POST", ["subscriptions", id]) => subscriptions::update(tx, id, form),
         ("DELETE", ["subscriptions", id]) => subscriptions::cancel(tx, id, form),
+        ("POST", ["products", id]) => catalog::amend(tx, "product", id, form, &["name", "description", "url"]),
+        ("POST", ["prices", id]) => catalog::amend(tx, "price", id, form, &["nickname", "lookup_key"]),
+        ("POST", ["coupons", id]) => catalog::amend(tx, "coupon", id, form, &["name"]),
+        ("POST", ["promotion_codes", id]) => catalog::amend(tx, "promotion_code", id, form, &[]),
+        ("POST", ["tax_rates", id]) => catalog::amend(tx, "tax_rate", id, form, &["display_name", "description"]),
+        ("POST", ["payment_methods", id, "attach"]) => payments::attach(tx, id, form),
+        ("POST", ["payment_methods", id, "detach"]) => payments::detach(tx, id, form),
+        ("POST", ["payment_intents"]) => payments::create_intent(tx, form),
+        ("POST", ["payment_intents", id, "confirm"]) => payments::confirm_intent(tx, id, form),
+        ("POST", ["payment_intents", id, "cancel"]) => payments::cancel_intent(tx, id, form),
+        ("POST", ["invoiceitems"]) => drafts::create_item(tx, form),
+        ("DELETE", ["invoiceitems", id]) => drafts::delete_item(tx, id),
+        ("POST", ["invoices"]) => drafts::create(tx, form),
+        ("POST", ["invoices", id]) => drafts::update(tx, id, form),
+        ("POST", ["invoices", id, "pay"]) => drafts::pay(tx, id, form),
+        ("POST", ["invoices", id, step @ ("finalize" | "void" | "mark_uncollectible")]) => {
+            form.only(&[])?;
+            match *step {
+                "finalize" => drafts::finalize(tx, id),
+                "void" => drafts::void(tx, id),
+                _ => drafts::give_up(tx, id),
+            }
+        }
+        ("POST", ["credit_notes"]) => credit_notes::create(tx, form),
+        ("POST", ["credit_notes", id]) => catalog::amend(tx, "credit_note", id, form, &["memo"]),
+        ("POST", ["credit_notes", id, "void"]) => credit_notes::void(tx, id),
+        ("POST", ["disputes", id]) => money_back::update_dispute(tx, id, form),
+        ("POST", ["disputes", id, "close"]) => money_back::give_in(tx, id, form),
+        ("POST", ["refunds", id]) => money_back::update_refund(tx, id, form),
+        ("POST", ["payouts"]) => bank::send(tx, form),
+        ("POST", ["payouts", id]) => catalog::amend(tx, "payout", id, form, &[]),
         ("POST", ["refunds"]) => money_back::create_refund(tx, form),
         ("POST", ["accounts"]) => connect::create_account(tx, form),
         ("POST", ["accounts", id]) => connect::update_account(tx, id, form),

@@ -10,8 +10,9 @@ use crate::{
     calendar::DAY_S,
     connect,
     error::ApiError,
+    form::Form,
     objects::{differences, flag, int, items, set, template, text},
-    store::{Booking, Tx},
+    store::{Booking, SETTLE_S, Tx},
 };
 
 /// A transfer arrives at its destination, as the payment `py_…`.
@@ -205,6 +206,47 @@ fn come_back(tx: &Tx<'_>, account: &str, payout: &mut Value, code: &str) -> Resu
     changed(tx, account, payout, "payout.failed", failed)?;
     // Stripe pays nothing more to that bank account before it is corrected.
     connect::steer_account(tx, account, None, Some(false), Some(&["external_account".to_owned()])).map(drop)
+}
+
+/// `POST /v1/payouts`: the platform sends money of its own to its bank, by hand.
+pub(crate) fn send(tx: &Tx<'_>, form: &Form) -> Result<Value, ApiError> {
+    form.only(&["amount", "currency", "description", "metadata", "statement_descriptor"])?;
+    let amount = form.at_least("amount", 1)?.ok_or_else(|| form.missing("amount"))?;
+    let currency = form.currency("currency")?.ok_or_else(|| form.missing("currency"))?;
+    if tx.balance("", &currency)?.0 < amount {
+        let message = "You have insufficient funds in your Stripe account for this payout.";
+        return Err(ApiError::refused("balance_insufficient", message));
+    }
+    let id = tx.id("po")?;
+    let booked = tx.book(&Booking {
+        account: "",
+        kind: "payout",
+        source: &id,
+        currency: &currency,
+        amount: -amount,
+        fee: 0,
+        pending: false,
+    })?;
+    let mut payout = template("payout", &id, tx.now);
+    set(
+        &mut payout,
+        json!({
+            "amount": amount, "currency": currency, "automatic": false, "arrival_date": tx.now + SETTLE_S,
+            "balance_transaction": booked, "destination": null, "reconciliation_status": "not_applicable",
+            "status": "pending", "metadata": form.merge_metadata(&json!({}))?, "description": null,
+        }),
+    );
+    form.copy_texts(&["description", "statement_descriptor"], &mut payout)?;
+    tx.insert(&payout)?;
+    tx.emit("payout.created", &payout)?;
+    tx.schedule("sent", &id, tx.now + SETTLE_S)?;
+    Ok(payout)
+}
+
+/// What the clock does when the platform's bank has received a payout.
+pub(crate) fn arrive(tx: &Tx<'_>, id: &str) -> Result<(), ApiError> {
+    let Some(mut payout) = tx.find("payout", "", id)? else { return Ok(()) };
+    changed(tx, "", &mut payout, "payout.paid", json!({ "status": "paid" }))
 }
 
 /// Saves a payout with other values, and tells of it.

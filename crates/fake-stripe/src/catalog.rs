@@ -6,7 +6,7 @@ use crate::{
     error::ApiError,
     form::Form,
     objects::{percent_ppm, set, template, text},
-    store::Tx,
+    store::{Tx, letters},
 };
 
 const CUSTOMER: &[&str] = &[
@@ -53,15 +53,41 @@ pub(crate) fn update_customer(tx: &Tx<'_>, id: &str, form: &Form) -> Result<Valu
 fn write_customer(form: &Form, customer: &mut Value) -> Result<(), ApiError> {
     form.copy_texts(&["name", "email", "phone", "description"], customer)?;
     if form.has("address") {
-        let part = form.part("address")?;
-        let mut address =
-            json!({"city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null});
-        part.only(&["city", "country", "line1", "line2", "postal_code", "state"])?;
-        part.copy_texts(&["city", "country", "line1", "line2", "postal_code", "state"], &mut address)?;
-        customer["address"] = address;
+        customer["address"] = address(form)?;
     }
     customer["metadata"] = form.merge_metadata(&customer["metadata"])?;
     Ok(())
+}
+
+/// The part `address` of a form.
+pub(crate) fn address(form: &Form) -> Result<Value, ApiError> {
+    let part = form.part("address")?;
+    let mut address =
+        json!({"city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null});
+    part.only(&["city", "country", "line1", "line2", "postal_code", "state"])?;
+    part.copy_texts(&["city", "country", "line1", "line2", "postal_code", "state"], &mut address)?;
+    Ok(address)
+}
+
+/// `POST /v1/{collection}/{id}` of what can only be renamed: some texts, `active` where it has one, and metadata.
+pub(crate) fn amend(tx: &Tx<'_>, kind: &str, id: &str, form: &Form, texts: &[&str]) -> Result<Value, ApiError> {
+    let before = tx.read(kind, id)?;
+    let mut allowed = [texts, &["metadata"]].concat();
+    if before["active"].is_boolean() {
+        allowed.push("active");
+    }
+    form.only(&allowed)?;
+    let mut object = before.clone();
+    form.copy_texts(texts, &mut object)?;
+    if let Some(active) = form.flag("active")? {
+        object["active"] = json!(active);
+    }
+    object["metadata"] = form.merge_metadata(&object["metadata"])?;
+    if object != before {
+        tx.save(&object)?;
+        tx.emit_change(&format!("{kind}.updated"), &before, &object)?;
+    }
+    Ok(object)
 }
 
 /// `POST /v1/products`.
@@ -196,10 +222,12 @@ pub(crate) fn create_promotion_code(tx: &Tx<'_>, form: &Form) -> Result<Value, A
     promotion.only(&["type", "coupon"])?;
     let coupon = tx.read_param("coupon", promotion.need("coupon")?, "promotion[coupon]")?;
     let mut code = template("promotion_code", &tx.id("promo")?, tx.now);
+    let made = letters(text(&code, "/id"), 8).to_uppercase();
     set(
         &mut code,
         json!({
-            "code": form.need("code")?, "active": form.flag("active")?.unwrap_or(true),
+            "code": form.text("code")?.map_or(made, str::to_owned),
+            "active": form.flag("active")?.unwrap_or(true),
             "promotion": { "coupon": coupon["id"], "type": "coupon" },
         }),
     );

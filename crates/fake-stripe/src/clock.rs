@@ -114,6 +114,7 @@ fn come_due(tx: &Tx<'_>, kind: &str, object: &str) -> Result<(), ApiError> {
         "subscription" => subscriptions::come_due(tx, object),
         "payout" => bank::pay_out(tx, object),
         "refusal" => bank::refuse(tx, object),
+        "sent" => bank::arrive(tx, object),
         "settle" => tx.settle(object),
         "late_transfer" => {
             let late = Form::parse(object.as_bytes()).and_then(|form| connect::create_transfer(tx, &form));

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::{
     error::ApiError,
     objects::{flag, int, items, list, maybe_int, percent_ppm, set, share, template, text},
-    store::{Booking, Tx},
+    payments,
+    store::Tx,
 };
 
 /// One line before discounts and tax; amounts in minor units, instants in seconds.
@@ -85,7 +86,7 @@ pub(crate) fn bill(
     subscription["latest_invoice"] = json!(id);
     tx.insert(&invoice)?;
     tx.emit("invoice.created", &invoice)?;
-    let payment = if due > 0 { Some(collect(tx, &invoice, subscription)?) } else { None };
+    let payment = if due > 0 { Some(collect(tx, &invoice)?) } else { None };
     set(
         &mut invoice,
         json!({
@@ -104,45 +105,26 @@ pub(crate) fn bill(
 }
 
 /// Takes the money: a payment intent, its charge, and the invoice payment that ties them to the invoice.
-fn collect(tx: &Tx<'_>, invoice: &Value, subscription: &Value) -> Result<Value, ApiError> {
+pub(crate) fn collect(tx: &Tx<'_>, invoice: &Value) -> Result<Value, ApiError> {
     let (amount, currency) = (int(invoice, "/amount_due"), text(invoice, "/currency"));
-    let (intent_id, charge_id, payment_id) = (tx.id("pi")?, tx.id("ch")?, tx.id("inpay")?);
-    let card = format!("pm_{}", crate::store::letters(text(invoice, "/customer"), 24));
-    let description = match text(invoice, "/billing_reason") {
-        "subscription_create" => "Subscription creation",
-        _ => "Subscription update",
-    };
-    let fee = share(amount, 29_000, 1_000_000) + 30;
-    let balance_transaction = tx.book(&Booking {
-        account: "",
-        kind: "charge",
-        source: &charge_id,
-        currency,
-        amount,
-        fee: fee.min(amount),
-        pending: true,
-    })?;
+    let (intent_id, payment_id) = (tx.id("pi")?, tx.id("inpay")?);
     let mut intent = template("payment_intent", &intent_id, tx.now);
     set(
         &mut intent,
         json!({
-            "amount": amount, "amount_received": amount, "currency": currency, "customer": invoice["customer"],
-            "latest_charge": charge_id, "payment_method": card, "description": description,
+            "amount": amount, "currency": currency, "customer": invoice["customer"],
+            "payment_method": format!("pm_{}", crate::store::letters(text(invoice, "/customer"), 24)),
+            "description": match text(invoice, "/billing_reason") {
+                "subscription_create" => "Subscription creation",
+                "manual" => "Payment for Invoice",
+                _ => "Subscription update",
+            },
             "client_secret": format!("{intent_id}_secret_{}", crate::store::letters(&intent_id, 25)),
         }),
     );
-    let mut charge = template("charge", &charge_id, tx.now);
-    set(
-        &mut charge,
-        json!({
-            "amount": amount, "amount_captured": amount, "currency": currency, "customer": invoice["customer"],
-            "balance_transaction": balance_transaction, "payment_intent": intent_id, "payment_method": card,
-            "description": description,
-        }),
-    );
+    let mut charge = payments::pay(tx, &mut intent, true)?;
     charge["billing_details"]["email"] = invoice["customer_email"].clone();
     charge["billing_details"]["name"] = invoice["customer_name"].clone();
-    charge["payment_method_details"]["card"]["amount_authorized"] = json!(amount);
     let mut payment = template("invoice_payment", &payment_id, tx.now);
     set(
         &mut payment,
@@ -155,7 +137,7 @@ fn collect(tx: &Tx<'_>, invoice: &Value, subscription: &Value) -> Result<Value, 
     for object in [&intent, &charge, &payment] {
         tx.insert(object)?;
     }
-    tracing::debug!(subscription = text(subscription, "/id"), amount, "invoice collected");
+    tracing::debug!(invoice = text(invoice, "/id"), amount, "invoice collected");
     tx.emit("charge.succeeded", &charge)?;
     tx.emit("payment_intent.succeeded", &intent)?;
     Ok(payment)

@@ -2,10 +2,11 @@
 //!
 //! It answers the part of Stripe's API that partner referrals need, in the shapes of version
 //! `2026-09-30.endive`: customers, products, prices, coupons, tax rates, subscriptions, invoices and their
-//! payments, payment intents, charges, refunds, disputes, Express accounts with their onboarding page,
-//! account links, balance, transfers, reversals, payouts of connected accounts, events. Its state is one
-//! SQLite file and survives a kill at any instant. It was written after Stripe's documentation and its
-//! published example objects, and has never been compared with Stripe itself.
+//! payments, invoices and credit notes by hand, payment intents by test card, charges, refunds, disputes, Express
+//! accounts with their onboarding page, account links, balance, transfers, reversals, payouts, events, and the
+//! money of a connected account as it sees it (`Stripe-Account`). Its state is one SQLite file and survives a kill
+//! at any instant. It was written after Stripe's documentation and its published example objects, and has never
+//! been compared with Stripe itself.
 //!
 //! # The clock
 //! `GET /_clock` reads it, `POST /_clock {"now": "2026-03-01T00:00:00Z"}` moves it forward and
@@ -31,7 +32,9 @@
 //! meanwhile). Of the next list of transfers: `list_lag` (empty), `rate_limit`.
 //!
 //! # What differs from Stripe
-//! Every customer's card pays. Renewal invoices are paid at the period's start, without the hour of
+//! Every customer's card pays; the test cards that are known are those that pay. Nothing is changed on behalf of a
+//! connected account, and each transfer has a payout of its own. An invoice by hand has neither discounts nor taxes
+//! and moves on only when it is told to. Renewal invoices are paid at the period's start, without the hour of
 //! drafting. Refunds and transfers move the balance at once; a charge becomes available after two days, and so does the payout of a transfer.
 
 mod api;
@@ -43,6 +46,8 @@ mod catalog;
 mod clock;
 mod connect;
 mod control;
+mod credit_notes;
+mod drafts;
 mod error;
 mod faults;
 mod form;
@@ -52,6 +57,7 @@ mod link;
 mod money_back;
 mod objects;
 mod onboarding;
+mod payments;
 mod server;
 mod store;
 mod subscriptions;

@@ -6,7 +6,7 @@ use crate::{
     error::ApiError,
     form::Form,
     invoices::charge_of,
-    objects::{int, set, template, text},
+    objects::{int, items, set, template, text},
     store::{Booking, Tx},
 };
 
@@ -76,6 +76,20 @@ pub(crate) fn create_refund(tx: &Tx<'_>, form: &Form) -> Result<Value, ApiError>
     Ok(refund)
 }
 
+/// `POST /v1/refunds/{id}`: metadata.
+pub(crate) fn update_refund(tx: &Tx<'_>, id: &str, form: &Form) -> Result<Value, ApiError> {
+    form.only(&["metadata"])?;
+    let before = tx.read("refund", id)?;
+    let mut refund = before.clone();
+    refund["metadata"] = form.merge_metadata(&refund["metadata"])?;
+    if refund != before {
+        tx.save(&refund)?;
+        tx.emit_change("refund.updated", &before, &refund)?;
+        tx.emit_change("charge.refund.updated", &before, &refund)?;
+    }
+    Ok(refund)
+}
+
 /// A refund that does not reach the customer: the money comes back and the charge counts less as refunded.
 pub(crate) fn fail_refund(tx: &Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let before = tx.read("refund", id)?;
@@ -101,37 +115,68 @@ pub(crate) fn fail_refund(tx: &Tx<'_>, id: &str) -> Result<Value, ApiError> {
 /// The customer's bank takes the money of an invoice back; `amount` defaults to the whole charge.
 pub(crate) fn open_dispute(tx: &Tx<'_>, invoice: &str, amount: Option<i64>) -> Result<Value, ApiError> {
     tx.read("invoice", invoice)?;
-    let Some(before) = charge_of(tx, invoice)? else {
+    let Some(charge) = charge_of(tx, invoice)? else {
         let message = format!("Invoice {invoice} was settled without a charge, so there is nothing to dispute.");
         return Err(ApiError::refused("invoice_without_charge", message));
     };
-    let (charged, refunded) = (int(&before, "/amount"), int(&before, "/amount_refunded"));
+    let (charged, refunded) = (int(&charge, "/amount"), int(&charge, "/amount_refunded"));
     let amount = amount.unwrap_or(charged - refunded);
     if !(1..=charged).contains(&amount) {
         let message = format!("A dispute's amount must lie between 1 and {charged} minor units; it is {amount}.");
         return Err(ApiError::parameter("parameter_invalid", "amount", message));
     }
-    if disputes(tx, text(&before, "/id"), &["needs_response", "lost"])? {
-        let message = format!("Charge {} is disputed already.", text(&before, "/id"));
+    dispute(tx, &charge, amount, false)
+}
+
+/// A charge is disputed. An inquiry only asks: it takes no money, and what it asks about can be refunded.
+pub(crate) fn dispute(tx: &Tx<'_>, before: &Value, amount: i64, inquiry: bool) -> Result<Value, ApiError> {
+    if disputes(tx, text(before, "/id"), &["needs_response", "lost"])? {
+        let message = format!("Charge {} is disputed already.", text(before, "/id"));
         return Err(ApiError::refused("charge_disputed", message));
     }
     let mut charge = before.clone();
     charge["disputed"] = json!(true);
     tx.save(&charge)?;
     let id = tx.id("du")?;
-    let booked = book(tx, "adjustment", &id, &charge, -amount, DISPUTE_FEE_MINOR)?;
     let mut dispute = template("dispute", &id, tx.now);
     set(
         &mut dispute,
         json!({
             "amount": amount, "currency": charge["currency"], "charge": charge["id"],
-            "payment_intent": charge["payment_intent"], "balance_transactions": [tx.any(&booked)?],
+            "payment_intent": charge["payment_intent"],
         }),
     );
+    if inquiry {
+        set(&mut dispute, json!({ "status": "warning_needs_response", "is_charge_refundable": true }));
+        dispute["payment_method_details"]["card"]["case_type"] = json!("inquiry");
+    } else {
+        let booked = book(tx, "adjustment", &id, &charge, -amount, DISPUTE_FEE_MINOR)?;
+        dispute["balance_transactions"] = json!([tx.any(&booked)?]);
+    }
     dispute["evidence_details"]["due_by"] = json!(tx.now + 7 * 86_400);
     tx.insert(&dispute)?;
     tx.emit("charge.dispute.created", &dispute)?;
     Ok(dispute)
+}
+
+/// `POST /v1/disputes/{id}`: metadata.
+pub(crate) fn update_dispute(tx: &Tx<'_>, id: &str, form: &Form) -> Result<Value, ApiError> {
+    form.only(&["metadata"])?;
+    let before = tx.read("dispute", id)?;
+    let mut dispute = before.clone();
+    dispute["metadata"] = form.merge_metadata(&dispute["metadata"])?;
+    if dispute != before {
+        tx.save(&dispute)?;
+        tx.emit_change("charge.dispute.updated", &before, &dispute)?;
+    }
+    Ok(dispute)
+}
+
+/// `POST /v1/disputes/{id}/close`: nothing is said against it. An inquiry ends with that, a dispute is lost.
+pub(crate) fn give_in(tx: &Tx<'_>, id: &str, form: &Form) -> Result<Value, ApiError> {
+    form.only(&[])?;
+    let inquiry = text(&tx.read("dispute", id)?, "/status") == "warning_needs_response";
+    close_dispute(tx, id, if inquiry { "warning_closed" } else { "lost" })
 }
 
 /// Ends a dispute: `won` gives the money back, `lost` keeps it away, `warning_closed` ends an inquiry.
@@ -141,13 +186,14 @@ pub(crate) fn close_dispute(tx: &Tx<'_>, id: &str, outcome: &str) -> Result<Valu
         return Err(ApiError::parameter("parameter_invalid", "outcome", message));
     }
     let before = tx.read("dispute", id)?;
-    if text(&before, "/status") != "needs_response" {
+    if !["needs_response", "warning_needs_response"].contains(&text(&before, "/status")) {
         let message = format!("Dispute {id} was closed already: {}.", text(&before, "/status"));
         return Err(ApiError::refused("dispute_closed", message));
     }
     let mut dispute = before.clone();
     dispute["status"] = json!(outcome);
-    if outcome != "lost" {
+    let took_money = !items(&before, "/balance_transactions").is_empty();
+    if outcome != "lost" && took_money {
         let charge = tx.read("charge", text(&dispute, "/charge"))?;
         let booked = book(tx, "adjustment", id, &charge, int(&dispute, "/amount"), 0)?;
         let transaction = tx.any(&booked)?;

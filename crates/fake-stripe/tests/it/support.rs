@@ -176,6 +176,13 @@ impl Bench {
         account
     }
 
+    /// Available and pending cents of the platform.
+    pub(crate) async fn cents(&self) -> (i64, i64) {
+        let balance = self.get("/v1/balance").await;
+        let of = |name: &str| balance[name][0]["amount"].as_i64().unwrap();
+        (of("available"), of("pending"))
+    }
+
     pub(crate) async fn transfers(&self) -> usize {
         self.get("/v1/transfers?limit=100").await["data"].as_array().unwrap().len()
     }
