@@ -5,64 +5,19 @@
  * AIKIT_BIN_DIR is where `fake-stripe` was built.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import Stripe from 'stripe';
-
-const SECRETS = { account: 'whsec_of_the_account', connect: 'whsec_of_connected_accounts' };
-const folder = mkdtempSync(join(tmpdir(), 'aikit-stripe-'));
+import { startStandIn, until } from './stand-in.mjs';
 
 let standIn;
-let base;
 let stripe;
-let inbox;
-const delivered = [];
 
 before(async () => {
-  inbox = createServer(async (request, response) => {
-    const parts = [];
-    for await (const part of request) parts.push(part);
-    delivered.push({ door: request.url.slice(1), body: Buffer.concat(parts), signature: request.headers['stripe-signature'] });
-    response.end();
-  });
-  await once(inbox.listen(0, '127.0.0.1'), 'listening');
-
-  const program = join(process.env.AIKIT_BIN_DIR, 'fake-stripe');
-  standIn = spawn(program, ['--port', '0', '--data', join(folder, 'state.db'), '--now', '2026-03-01T00:00:00Z'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [line] = await once(createInterface(standIn.stdout), 'line');
-  base = new URL(/http:\S+/.exec(line)[0]);
-  stripe = client('sk_test_client');
-  const door = (name) => ({ url: `http://127.0.0.1:${inbox.address().port}/${name}`, secret: SECRETS[name] });
-  await control('/_control/webhooks', { account: door('account'), connect: door('connect') });
+  standIn = await startStandIn('2026-03-01T00:00:00Z');
+  stripe = standIn.stripe;
 });
 
-after(() => {
-  standIn?.kill();
-  inbox?.close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-function client(key) {
-  return new Stripe(key, { host: base.hostname, port: Number(base.port), protocol: 'http', maxNetworkRetries: 0, telemetry: false });
-}
-
-async function control(path, body) {
-  const response = await fetch(new URL(path, base), { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
-  assert.equal(response.status, 200, await response.text());
-}
-
-/** An account that can be paid. */
-async function agency(email) {
-  const account = await stripe.accounts.create({ type: 'express', country: 'US', email, capabilities: { transfers: { requested: true } } });
-  await control(`/_control/accounts/${account.id}/onboard`, {});
-  return stripe.accounts.retrieve(account.id);
-}
+after(() => standIn?.stop());
 
 async function fund(amount) {
   const customer = await stripe.customers.create({ email: 'ada@client.example' });
@@ -72,12 +27,12 @@ async function fund(amount) {
   assert.equal(subscription.status, 'active');
   assert.equal(subscription.latest_invoice.amount_paid, amount);
   // What a client pays is available two days later.
-  await control('/_clock', { now: '2026-03-04T00:00:00Z' });
+  await standIn.control('/_clock', { now: '2026-03-04T00:00:00Z' });
 }
 
 test('a client pays, and an agency is paid out of it, once for a key', async () => {
   await fund(1_000_000);
-  const account = await agency('ops@agency.example');
+  const account = await standIn.agency('ops@agency.example');
   assert.equal(account.capabilities.transfers, 'active');
   const { available } = await stripe.balance.retrieve();
   assert.ok(available.find(({ currency }) => currency === 'usd').amount > 900_000);
@@ -102,7 +57,7 @@ test('a client pays, and an agency is paid out of it, once for a key', async () 
 });
 
 test('what is refused is an error of the class that Stripe gives it', async () => {
-  const account = await agency('two@agency.example');
+  const account = await standIn.agency('two@agency.example');
   const send = (more) => stripe.transfers.create({ amount: 100, currency: 'usd', destination: account.id, ...more });
   const invalid = (code) => (error) => error instanceof Stripe.errors.StripeInvalidRequestError && error.code === code;
   await assert.rejects(send({ amount: 900_000_000 }), invalid('balance_insufficient'));
@@ -110,11 +65,11 @@ test('what is refused is an error of the class that Stripe gives it', async () =
   await assert.rejects(send({ surprise: 1 }), invalid('parameter_unknown'));
   const waiting = await stripe.accounts.create({ type: 'express', country: 'US', capabilities: { transfers: { requested: true } } });
   await assert.rejects(send({ destination: waiting.id }), invalid('insufficient_capabilities_for_transfer'));
-  await assert.rejects(client('sk_wrong').balance.retrieve(), (error) => error instanceof Stripe.errors.StripeAuthenticationError);
+  await assert.rejects(standIn.client('sk_wrong').balance.retrieve(), (error) => error instanceof Stripe.errors.StripeAuthenticationError);
 });
 
 test('it goes through all pages by itself', async () => {
-  const account = await agency('many@agency.example');
+  const account = await standIn.agency('many@agency.example');
   for (let n = 1; n <= 23; n += 1) await stripe.transfers.create({ amount: n, currency: 'usd', destination: account.id });
   const amounts = [];
   for await (const { amount } of stripe.transfers.list({ destination: account.id, limit: 5 })) amounts.push(amount);
@@ -122,19 +77,12 @@ test('it goes through all pages by itself', async () => {
 });
 
 test('it accepts what is delivered, and nothing that was changed on the way', async () => {
-  for (let tries = 0; tries < 100 && !delivered.some(({ body }) => body.includes('transfer.created')); tries += 1) {
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  // The stand-in signs at the instant of its own clock.
-  const at = (signature) => Number(/t=(\d+)/.exec(signature)[1]);
+  await until(() => standIn.delivered.some(({ body }) => body.includes('transfer.created')));
   const kinds = new Set();
-  for (const { door, body, signature } of delivered) {
-    const event = stripe.webhooks.constructEvent(body, signature, SECRETS[door], 300, undefined, at(signature));
-    kinds.add(event.type);
-    assert.throws(
-      () => stripe.webhooks.constructEvent(Buffer.concat([body, Buffer.from(' ')]), signature, SECRETS[door], 300, undefined, at(signature)),
-      (error) => error instanceof Stripe.errors.StripeSignatureVerificationError,
-    );
+  for (const letter of standIn.delivered) {
+    kinds.add(standIn.opened(letter).type);
+    const changed = { ...letter, body: Buffer.concat([letter.body, Buffer.from(' ')]) };
+    assert.throws(() => standIn.opened(changed), (error) => error instanceof Stripe.errors.StripeSignatureVerificationError);
   }
   for (const kind of ['customer.created', 'customer.subscription.created', 'invoice.paid', 'transfer.created', 'account.updated']) {
     assert.ok(kinds.has(kind), `${kind} among ${[...kinds].join(', ')}`);
