@@ -74,6 +74,8 @@ pub(crate) fn payouts(folder: &Path, programs: &Path, agencies: usize, paced: u3
     let mut rows = vec![slow.row("at the executor's pace, beside the pace", ours, (105, "at most 1.05 ×"))];
     let mut all = vec![slow];
     if paced < u32::MAX {
+        // What was claimed and not begun is claimed again at once.
+        Connection::open(&database)?.execute("UPDATE run_item SET lease_until_ms = 0", [])?;
         let fast = send(UNLIMITED, u32::MAX)?;
         rows.push(fast.row("at no pace, beside the pace", ours, (0, "none; shown beside")));
         all.push(fast);
