@@ -149,9 +149,11 @@ pub(crate) fn change(
         }
     }
     if after.state.is_final() {
+        // What is open is found among what is open of all runs (`one_open_item`): by its run, each payment would go through all
+        // that were paid before it.
         batch.push(sql!(
             "UPDATE run SET state = 'done', done_ms = ?2 WHERE id = ?1 AND state = 'sending'
-             AND NOT EXISTS (SELECT 1 FROM run_item WHERE run = ?1 AND state NOT IN ('paid', 'void'))",
+             AND NOT EXISTS (SELECT 1 FROM run_item WHERE +run = ?1 AND sealed = 1 AND state NOT IN ('paid', 'void'))",
             &loaded.run,
             now,
         ));
