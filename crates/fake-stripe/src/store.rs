@@ -199,7 +199,10 @@ impl Tx<'_> {
             values.push(Box::new(created));
             values.push(Box::new(seq));
         }
-        sql += if newer { " ORDER BY created, seq LIMIT ?" } else { " ORDER BY created DESC, seq DESC LIMIT ?" };
+        // Where a field is asked for, its index finds the few; by the order of time all of the kind would be read.
+        let created = if selection.equal.is_empty() { "created" } else { "+created" };
+        let down = if newer { "" } else { " DESC" };
+        sql += &format!(" ORDER BY {created}{down}, seq{down} LIMIT ?");
         values.push(Box::new(selection.limit + 1));
         let mut statement = self.sql.prepare_cached(&sql)?;
         let rows = statement.query_map(rusqlite::params_from_iter(values.iter()), |row| row.get::<_, String>(0))?;
