@@ -174,14 +174,21 @@ fn postings_add_up_to_the_lines_whatever_comes_when() {
     let closed = std::cell::Cell::new(0);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut runner = proptest::test_runner::TestRunner::new(config);
-    let all = runner.run(&(random::journal().prop_shuffle(), random::book(), months), |(mut facts, book, months)| {
-        // Nothing is due before anybody has joined.
-        facts.sort_by_key(|fact| !matches!(fact.body, FactBody::PartnerJoined { .. }));
-        closed.set(closed.get() + runtime.block_on(close_months(facts, book, months)));
-        Ok(())
-    });
-    all.unwrap();
-    assert!(closed.get() >= cases(24), "{} months were closed", closed.get());
+    // Where a database is slow there are few cases, and by chance nothing is due in any of them.
+    for _ in 0..20 {
+        let all =
+            runner.run(&(random::journal().prop_shuffle(), random::book(), &months), |(mut facts, book, months)| {
+                // Nothing is due before anybody has joined.
+                facts.sort_by_key(|fact| !matches!(fact.body, FactBody::PartnerJoined { .. }));
+                closed.set(closed.get() + runtime.block_on(close_months(facts, book, months)));
+                Ok(())
+            });
+        all.unwrap();
+        if closed.get() >= cases(24) {
+            return;
+        }
+    }
+    panic!("{} months were closed", closed.get());
 }
 
 /// Closes months while facts are recorded. Answers how many were.
