@@ -256,6 +256,8 @@ mod tests {
             (Some(paid("a")), vec![other.clone()], Some(Mismatch::Differs)),
             (Some(paid("a")), vec![Transfer { amount_minor: 501, ..one.clone() }], Some(Mismatch::Differs)),
             (Some(paid("a")), vec![Transfer { destination: "acct_2".into(), ..one.clone() }], Some(Mismatch::Differs)),
+            (Some(paid("a")), vec![Transfer { item: None, ..one.clone() }], None),
+            (Some(paid("a")), vec![Transfer { item: None, ..other.clone() }], Some(Mismatch::NotListed)),
             (Some(paid("a")), vec![back(&one, 1)], Some(Mismatch::Reversed)),
             (Some(Recorded { reversed_minor: 1, ..paid("a") }), vec![one.clone()], Some(Mismatch::Reversed)),
         ];
@@ -306,7 +308,9 @@ mod tests {
             prop_assert_eq!(explained, all.recorded_minor - all.transferred_minor);
             if all.findings.is_empty() {
                 prop_assert_eq!(all.recorded_minor, all.transferred_minor);
-                let back: i64 = transfers.iter().filter(|t| t.item.is_some()).map(|t| t.amount_reversed_minor).sum();
+                // A transfer is a payment's by what it says, or because a person found it.
+                let is_payment = |t: &&Transfer| t.item.is_some() || records.iter().any(|r| r.transfer.as_ref() == Some(&t.id));
+                let back: i64 = transfers.iter().filter(is_payment).map(|t| t.amount_reversed_minor).sum();
                 prop_assert_eq!(all.booked_minor - back, all.transferred_minor);
             }
             prop_assert!(all.findings.iter().all(|f| f.recorded_minor == f.transferred_minor || f.mismatch != Mismatch::Balance));
