@@ -144,6 +144,22 @@ pub struct Transfer {
 }
 
 impl Record {
+    /// A payment that nothing was done about yet.
+    pub fn new(item: SealedItem, environment: String, description: String) -> Record {
+        Record {
+            item,
+            environment,
+            description,
+            state: State::Queued,
+            attempts: Vec::new(),
+            transfer: None,
+            paid_at: None,
+            problem: None,
+            held: false,
+            nothing: None,
+        }
+    }
+
     /// The request of every attempt of this item.
     pub fn params(&self) -> TransferParams {
         TransferParams {

@@ -106,8 +106,8 @@ mod tests {
     }
 
     fn queued() -> Record {
-        Record {
-            item: SealedItem {
+        Record::new(
+            SealedItem {
                 item: "run_1:A".into(),
                 partner: "A".into(),
                 amount_minor: 12_300,
@@ -115,16 +115,9 @@ mod tests {
                 destination: "acct_1".into(),
                 digest: "d".into(),
             },
-            environment: "test".into(),
-            description: "AIKit partner commission 2026-10".into(),
-            state: State::Queued,
-            attempts: Vec::new(),
-            transfer: None,
-            paid_at: None,
-            problem: None,
-            held: false,
-            nothing: None,
-        }
+            "test".into(),
+            "AIKit partner commission 2026-10".into(),
+        )
     }
 
     fn learn(record: &Record, event: Event) -> Record {

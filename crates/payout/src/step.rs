@@ -304,8 +304,8 @@ mod tests {
     }
 
     fn queued() -> Record {
-        Record {
-            item: SealedItem {
+        Record::new(
+            SealedItem {
                 item: ITEM.into(),
                 partner: "PARTNER_A".into(),
                 amount_minor: 12_300,
@@ -313,16 +313,9 @@ mod tests {
                 destination: "acct_1".into(),
                 digest: "d".into(),
             },
-            environment: "test".into(),
-            description: "AIKit partner commission 2026-10".into(),
-            state: State::Queued,
-            attempts: Vec::new(),
-            transfer: None,
-            paid_at: None,
-            problem: None,
-            held: false,
-            nothing: None,
-        }
+            "test".into(),
+            "AIKit partner commission 2026-10".into(),
+        )
     }
 
     fn transfer(id: &str) -> Transfer {

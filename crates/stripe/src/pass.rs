@@ -465,18 +465,7 @@ fn approved(grant: &Grant, seal: Seal, live: bool) -> Result<Approved, Stop> {
 
 /// The record from which request and key follow. Only the description is not in the seal: it moves no money.
 fn record(work: &Work, description: &str) -> Record {
-    Record {
-        item: work.sealed.clone(),
-        environment: work.environment.to_string(),
-        description: description.into(),
-        state: State::Queued,
-        attempts: Vec::new(),
-        transfer: None,
-        paid_at: None,
-        problem: None,
-        held: false,
-        nothing: None,
-    }
+    Record::new(work.sealed.clone(), work.environment.to_string(), description.into())
 }
 
 /// What of an intent is not what was approved.

@@ -273,18 +273,7 @@ impl Drop for Arrived {
 
 impl Entry {
     fn new(item: &SealedItem) -> Entry {
-        let record = Record {
-            item: item.clone(),
-            environment: "test".into(),
-            description: "AIKit partner commission 2026-10".into(),
-            state: State::Queued,
-            attempts: Vec::new(),
-            transfer: None,
-            paid_at: None,
-            problem: None,
-            held: false,
-            nothing: None,
-        };
+        let record = Record::new(item.clone(), "test".into(), "AIKit partner commission 2026-10".into());
         Entry { record, fence: 0, version: 1, leased_until: DateTime::UNIX_EPOCH }
     }
 }
