@@ -15,6 +15,7 @@
 //! 6. [`evaluate`] puts statements together and [`digest`] seals them; `progress` says what the next tiers are worth;
 //! 7. [`Comparison`] says what differs between two evaluations, and `cause` why;
 //! 8. [`forecast`] evaluates a journal that goes on as [`Assumptions`] say.
+//! 9. [`own_facts`] reduces a journal to what one agency may have of it.
 
 mod assumptions;
 mod calendar;
@@ -34,6 +35,7 @@ mod model;
 mod money;
 mod names;
 mod order;
+mod own;
 mod plain;
 mod possible;
 mod progress;
@@ -57,6 +59,7 @@ pub use fact::{Fact, FactBody, Interval, Outcome};
 pub use forecast::{Earned, Forecast, ForecastError, ForecastMonth, ForecastTotals, forecast};
 pub use journal::{FactError, Journal, JournalError, JournalReader, parse_fact, parse_time, read_journal};
 pub use money::format_minor;
+pub use own::{own_facts, told};
 pub use statement::{
     ClientStatus, Decision, Flag, Line, LineKind, LineStatus, Missing, PlatinumProgress, Progress, Reason,
     ReferralState, Statement, Summary, Tier, Totals, Unmatched, VolumeProgress,

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use chrono::TimeDelta;
+use partner::{connected_account, is_payable};
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
@@ -16,32 +17,14 @@ use crate::db::{Stmt, guard};
 use crate::error::{ApiError, Body, Segment, conflict, not_found, read_reason, unavailable};
 use crate::members::{FreshOwner, Owner};
 use crate::ports::{Config, HttpRequest};
-use crate::tokens::{self, at, ms};
-use crate::{App, inbox, notices, requirements, sql};
+use crate::tokens::{self, ms};
+use crate::{App, inbox, notices, sql, sync_rows};
 
 /// For this long after it has left its Stripe account an agency is not paid, so that it can notice what it did not do.
 const REST: TimeDelta = TimeDelta::hours(72);
 
 /// How long an onboarding address is good.
 pub(crate) const ONBOARDING_GOOD: TimeDelta = TimeDelta::days(7);
-
-/// Where Stripe pays out to from a platform there (self-serve cross-border payouts: US, UK, EEA, CA, CH).
-const PAYABLE: [&str; 34] = [
-    "US", "GB", "CA", "CH", "AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IS", "IE",
-    "IT", "LV", "LI", "LT", "LU", "MT", "NL", "NO", "PL", "PT", "RO", "SK", "SI", "ES", "SE",
-];
-
-/// Whether Stripe can pay out to a country.
-pub(crate) fn is_payable(country: &str) -> bool {
-    PAYABLE.contains(&country)
-}
-
-/// What an agency is told where it cannot.
-pub(crate) fn not_payable(country: &str) -> String {
-    format!(
-        "You can refer and earn from {country}, but Stripe cannot pay out to it yet: your balance waits until it can."
-    )
-}
 
 /// Makes an address good.
 pub(crate) fn onboarding_token(token: &str, partner: &str, expires_ms: i64) -> Stmt {
@@ -204,32 +187,7 @@ pub(crate) async fn show(State(app): State<App>, partner: Partner) -> Result<Jso
 }
 
 async fn shown(app: &App, partner: &str) -> Result<ConnectedAccount, ApiError> {
-    #[derive(Deserialize)]
-    struct Row {
-        account: Option<String>,
-        transfers: String,
-        payouts_enabled: i64,
-        requirements: String,
-        frozen_until_ms: Option<i64>,
-    }
-    let row: Option<Row> = app
-        .db
-        .query(sql!(
-            "SELECT account, transfers, payouts_enabled, requirements, frozen_until_ms FROM partner WHERE code = ?1",
-            partner
-        ))
-        .await?
-        .first()?;
-    let row = row.ok_or_else(|| not_found("There is no such agency."))?;
-    let names: Vec<String> = serde_json::from_str(&row.requirements).unwrap_or_default();
-    let is_there = row.account.is_some();
-    Ok(ConnectedAccount {
-        account: row.account,
-        transfers_active: row.transfers == "active",
-        reaches_bank: row.payouts_enabled != 0,
-        needs: (is_there && !names.is_empty()).then(|| requirements::sentence(&names, 3)),
-        rests_until: row.frozen_until_ms.map(at).filter(|until| *until > app.host.now()),
-    })
+    Ok(connected_account(&sync_rows::profile(app, partner).await?, app.host.now()))
 }
 
 /// `POST /v1/stripe-account/replace`: the agency leaves its account for another, and is not paid for three days.

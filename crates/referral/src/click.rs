@@ -14,11 +14,11 @@ use crate::attribution::WINDOW;
 use crate::auth::session::cookie;
 use crate::db::Stmt;
 use crate::error::ApiError;
-use crate::links::{Utm, destination};
 use crate::ports::Config;
 use crate::signup::known_partner;
 use crate::tokens::{ms, read_partner_code, read_uuid, uuid};
 use crate::{App, sql};
+use partner::{Utm, destination};
 
 /// A transparent GIF of one pixel.
 const PIXEL: &[u8] =
@@ -168,7 +168,7 @@ pub(crate) async fn follow(
     let path = query.get("to").or(known.as_ref().map(|k| &k.path)).map_or("/", String::as_str);
     let mut utm: Utm = known.as_ref().and_then(|k| serde_json::from_str(&k.utm).ok()).unwrap_or_default();
     utm.overlay(&query);
-    let target = destination(&app.config, path, &utm, &partner).unwrap_or_else(|_| app.config.site.clone());
+    let target = destination(&app.config.sites(), path, &utm, &partner).unwrap_or_else(|_| app.config.site.clone());
     let click =
         Click { partner: &partner, link, kind: kind(&method, &headers), given: &given, previous: previous(&headers) };
     Ok(go(&target, click.record(&app).await?))

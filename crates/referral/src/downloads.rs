@@ -16,7 +16,7 @@ use wire::{LedgerExport, LedgerSet, PayoutDetail, PayoutState};
 use crate::auth::{Partner, Staff};
 use crate::error::{ApiError, Params, Segment, conflict, not_found, unavailable};
 use crate::runs::{self, Head};
-use crate::{App, journal, pages, sql};
+use crate::{App, journal, sql};
 
 pub(crate) const PDF: &str = "application/pdf";
 pub(crate) const CSV: &str = "text/csv; charset=utf-8";
@@ -115,7 +115,7 @@ async fn clients(app: &App, detail: &PayoutDetail) -> Result<BTreeMap<String, St
     let rows: Vec<Row> = app.db.query(rows).await?.all()?;
     let named = rows.into_iter().map(|row| {
         let domain = row.email.rsplit_once('@').map(|(_, domain)| domain);
-        (row.id.clone(), pages::client_name(domain, &row.id))
+        (row.id.clone(), partner::client_name(domain, &row.id))
     });
     Ok(named.collect())
 }
@@ -127,7 +127,7 @@ fn reversed_minor(facts: &[(i64, Fact)], detail: &PayoutDetail) -> i64 {
         _ => false,
     };
     let facts: Vec<Fact> = facts.iter().map(|(_, fact)| fact).filter(mine).cloned().collect();
-    let left = journal::paid_ever(&facts).get(detail.partner.code.as_str()).copied();
+    let left = partner::paid_ever(&facts).get(detail.partner.code.as_str()).copied();
     left.map_or(0, |left| detail.payout.amount_minor.saturating_sub(left))
 }
 
@@ -230,7 +230,7 @@ async fn vested(app: &App, run: Option<&Head>) -> Result<BTreeMap<String, Posted
 fn paid_by(facts: &[(i64, Fact)], run: &Head) -> BTreeMap<String, i64> {
     let counts = |(number, fact): &&(i64, Fact)| *number <= run.cut && fact.at < run.as_of;
     let facts: Vec<Fact> = facts.iter().filter(counts).map(|(_, fact)| fact.clone()).collect();
-    journal::paid_ever(&facts).into_iter().map(|(partner, minor)| (partner.to_owned(), minor)).collect()
+    partner::paid_ever(&facts).into_iter().map(|(partner, minor)| (partner.to_owned(), minor)).collect()
 }
 
 /// Facts about payouts up to a number, each with its own: everybody's, or one agency's.

@@ -35,7 +35,8 @@ fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::SignedOut => StatusCode::UNAUTHORIZED,
         ErrorCode::StepUp | ErrorCode::Forbidden => StatusCode::FORBIDDEN,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
-        ErrorCode::Changed | ErrorCode::Conflict => StatusCode::CONFLICT,
+        ErrorCode::Changed | ErrorCode::Conflict | ErrorCode::Reset => StatusCode::CONFLICT,
+        ErrorCode::Outdated => StatusCode::UPGRADE_REQUIRED,
         ErrorCode::TooMany => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Unavailable | ErrorCode::Offline => StatusCode::SERVICE_UNAVAILABLE,
     }

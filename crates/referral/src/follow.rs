@@ -174,7 +174,7 @@ async fn earned(app: &App, paid: &[(String, String, DateTime<Utc>)], cut: i64) -
         .all()?;
     for Owner { partner } in partners {
         let facts = journal::partner_facts(app, &partner, Some(cut)).await?;
-        let statement = journal::statement(app, &facts, &partner, journal::until(app.host.now()))?;
+        let statement = journal::statement(app, &facts, &partner, partner::until(app.host.now()))?;
         for (invoice, referral, at) in paid {
             let lines: Vec<&Line> =
                 statement.lines.iter().filter(|l| counts(l) && l.invoice.as_ref() == Some(invoice)).collect();

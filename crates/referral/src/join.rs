@@ -9,7 +9,9 @@ use serde_json::json;
 use url::Url;
 use wire::{AcceptTerms, AcceptedTerms, CurrentTerms, JoinPartner, Joined};
 
-use crate::account::{ONBOARDING_GOOD, is_payable, not_payable, onboarding_token, onboarding_url};
+use partner::{is_payable, not_payable};
+
+use crate::account::{ONBOARDING_GOOD, onboarding_token, onboarding_url};
 use crate::audit::{self, Entry};
 use crate::auth::{Partner, read_email};
 use crate::db::DbError;

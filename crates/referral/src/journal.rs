@@ -1,8 +1,6 @@
 //! The journal: facts are stored once, in the order of recording, and evaluated by the engine.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use commission::{
     ClientStatus, EvaluateError, Evaluation, Fact, FactBody, Journal, JournalReader, Statement, Tier, evaluate,
     parse_fact,
@@ -223,15 +221,10 @@ pub(crate) fn not_computed(error: &EvaluateError) -> ApiError {
     unavailable(format!("The statement cannot be computed: {error}."))
 }
 
-/// `as_of` of a page: facts before it count, and what was recorded in this very millisecond should.
-pub(crate) fn until(now: DateTime<Utc>) -> DateTime<Utc> {
-    now + TimeDelta::milliseconds(1)
-}
-
 /// `as_of` of a page that shows a decision right after it was made: two decisions of one instant lie a millisecond apart,
 /// and both should count.
 pub(crate) fn until_recorded(now: DateTime<Utc>, facts: &[Fact]) -> DateTime<Utc> {
-    until(facts.iter().map(|f| f.at).max().map_or(now, |last| last.max(now)))
+    partner::until(facts.iter().map(|f| f.at).max().map_or(now, |last| last.max(now)))
 }
 
 /// Every partner's statement.
@@ -246,30 +239,6 @@ pub(crate) fn statement(app: &App, facts: &[Fact], partner: &str, as_of: DateTim
         tracing::error!(partner, "a partner without a statement");
         unavailable("The statement of this agency cannot be computed yet.")
     })
-}
-
-/// Everything paid and not reversed by partner, whenever it was paid: what a run must subtract. A repeated payout counts
-/// once, and reversals of a payout add up to it at most (docs/rules.md §1, §2).
-pub(crate) fn paid_ever(facts: &[Fact]) -> BTreeMap<&str, i64> {
-    let mut left_of: BTreeMap<&str, (&str, i64)> = BTreeMap::new();
-    for fact in facts {
-        if let FactBody::PayoutPaid { payout, partner, amount_minor } = &fact.body {
-            left_of.entry(payout).or_insert((partner, *amount_minor));
-        }
-    }
-    for fact in facts {
-        if let FactBody::PayoutReversed { payout, amount_minor } = &fact.body
-            && let Some((_, left)) = left_of.get_mut(payout.as_str())
-        {
-            *left = left.saturating_sub(amount_minor.unwrap_or(*left)).max(0);
-        }
-    }
-    let mut paid = BTreeMap::new();
-    for (partner, left) in left_of.into_values() {
-        let sum: &mut i64 = paid.entry(partner).or_default();
-        *sum = sum.saturating_add(left);
-    }
-    paid
 }
 
 /// An agency in a few words, for the demo's list of people.

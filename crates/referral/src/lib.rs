@@ -36,7 +36,6 @@ mod partners;
 mod posting;
 mod promotion;
 mod reconcile;
-mod requirements;
 mod reviews;
 mod routes;
 mod rows;
@@ -52,6 +51,8 @@ mod schedule;
 mod signup;
 mod slices;
 mod slug;
+mod sync;
+mod sync_rows;
 mod tokens;
 mod transfers;
 
@@ -79,6 +80,7 @@ pub use reconcile::{reconcile, reconcile_daily};
 pub use routes::{BODY_LIMIT, router};
 pub use run_resolve::look_at_unsettled;
 pub use schedule::draft_due_months;
+pub use sync::forget_old_rows;
 
 use db::Db;
 use ports::{Config, Host, Http, Mail};

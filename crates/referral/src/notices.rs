@@ -20,10 +20,9 @@ use crate::error::{ApiError, Body, invalid, not_found, unavailable};
 use crate::events::BankPayout;
 use crate::outbox::next_try;
 use crate::ports::Letter;
-use crate::requirements;
-use crate::run_decide::in_words;
 use crate::tokens::{self, ms};
 use crate::{App, landing, sql};
+use partner::in_words;
 
 /// Messages that are sent in one go.
 const AT_ONCE: u32 = 50;
@@ -142,7 +141,7 @@ fn stripe_needs(app: &App, partner: &str, requirements: &str) -> Notice {
         subject: "Stripe needs something from you before you can be paid".into(),
         text: format!(
             "{}\n\nYour commission is counted all the while and waits for you. To finish, sign in and choose «Finish your Stripe account»:\n{}\n\nAIKit Partners\n",
-            requirements::sentence(&serde_json::from_str::<Vec<String>>(requirements).unwrap_or_default(), 3),
+            partner::sentence(&serde_json::from_str::<Vec<String>>(requirements).unwrap_or_default(), 3),
             page(app, "/"),
         ),
     }
@@ -157,7 +156,7 @@ pub(crate) fn bank_refused(app: &App, payout: &BankPayout) -> Notice {
         text: format!(
             "Stripe wanted to pass {amount} on to your bank, and {}.\n\nThe money is in your Stripe account. Correct the bank account there, and Stripe \
              sends it again by itself; we do not pay it a second time:\n{}\n\nAIKit Partners\n",
-            requirements::bank_refusal(payout.failure.as_deref()),
+            partner::bank_refusal(payout.failure.as_deref()),
             page(app, "/payouts"),
         ),
     }

@@ -13,9 +13,9 @@ use crate::audit::{self, Entry};
 use crate::auth::{Reviewer, Staff};
 use crate::db::{DbError, Rows, guard};
 use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found, read_reason};
-use crate::run_decide::{Standing, Verdict, in_words};
 use crate::tokens::{at, ms, read_partner_code, read_uuid};
 use crate::{App, inbox, journal, promotion, sql};
+use partner::{Standing, Verdict, in_words};
 
 /// Agencies on a page.
 const PAGE: usize = 50;
@@ -131,7 +131,7 @@ async fn standing(app: &App, code: &str) -> Result<PartnerStanding, ApiError> {
         totals: statement.totals,
         suspended: statement.suspended,
         lines: &statement.lines,
-        paid_ever_minor: journal::paid_ever(&facts).get(code).copied().unwrap_or(0),
+        paid_ever_minor: partner::paid_ever(&facts).get(code).copied().unwrap_or(0),
         open_item: row.open > 0,
         terms_accepted: row.accepted > 0,
         minimum_minor: app.config.terms.in_force(now).minimum_payout_minor,

@@ -229,6 +229,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where links may lead to.
+    pub fn sites(&self) -> partner::Sites {
+        partner::Sites { site: self.site.clone(), more_sites: self.more_sites.clone() }
+    }
+
     /// Which money: part of every key and transfer group.
     pub fn environment(&self) -> &'static str {
         if self.live { "live" } else { "test" }
@@ -241,37 +246,8 @@ impl Config {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// A configuration with nothing special.
-    pub(crate) fn config() -> Config {
-        let url = |text: &str| Url::parse(text).unwrap();
-        Config {
-            public_url: url("https://partners.aikit.example/"),
-            site: url("https://aikit.example/"),
-            more_sites: Vec::new(),
-            cookie_domain: None,
-            cookie_http_only: false,
-            terms: crate::default_terms().unwrap(),
-            platform_country: "US".into(),
-            currency: "usd".into(),
-            live: false,
-            approvals_needed: 1,
-            demo: false,
-            payer: Payer::default(),
-            accounts: Accounts::default(),
-            stripe_api: url("http://127.0.0.1:9/"),
-            stripe_connect_key: String::new(),
-            stripe_read_key: String::new(),
-            webhook_secret_account: String::new(),
-            webhook_secret_connect: String::new(),
-            oidc: None,
-            email_codes: true,
-            cors_origins: Vec::new(),
-            webhooks: Vec::new(),
-        }
-    }
 
     #[test]
     fn public_is_what_the_whole_internet_shares() {

@@ -15,10 +15,10 @@ use crate::auth::{Reviewer, Staff};
 use crate::db::guard;
 use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found, read_reason};
 use crate::partners::Decisions;
-use crate::run_decide::month;
 use crate::signup::{Credit, keep_touches, known_partner};
 use crate::tokens::{self, at};
 use crate::{App, inbox, journal, promotion, sql};
+use partner::month;
 
 /// Referrals that one answer of the queue holds.
 const MOST: usize = 200;
@@ -37,7 +37,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     Params(asked): Params<Asked>,
 ) -> Result<Json<Vec<Review>>, ApiError> {
-    let evaluation = journal::evaluate_all(&app, journal::until(app.host.now()), None).await?;
+    let evaluation = journal::evaluate_all(&app, partner::until(app.host.now()), None).await?;
     let mut found: Vec<(&Statement, &ReferralState)> = evaluation
         .statements
         .iter()

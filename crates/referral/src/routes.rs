@@ -17,7 +17,7 @@ use crate::ports::Config;
 use crate::{
     App, account, audit, auth, click, downloads, error, health, inbox, join, links, lock, members, notices, origin,
     outbox, pages, partners, reconcile, reviews, run_draft, run_resolve, run_seal, run_send, run_turn, runs, signup,
-    slug,
+    slug, sync,
 };
 
 /// Largest request body, in bytes; webhooks have the same limit.
@@ -218,6 +218,7 @@ fn routes(config: &Config) -> Routes {
         .post("/v1/slug", slug::set, "Choose that name, change it, or give it up.")
         .get("/v1/clients", pages::clients, "The agency's clients, the newest first.")
         .get("/v1/clients/{referral}", pages::client, "One client with the reason of every cent.")
+        .get("/v1/sync/pull", sync::pull, "What changed in an agency's records, for the copy that its app keeps.")
         .get("/v1/payouts", pages::payouts, "The agency's payouts, the newest first.")
         .get("/v1/payouts/{item}", pages::payout, "What one payout is made of.")
         .get_also("/v1/payouts/{item}/receipt.pdf", downloads::own_receipt, "The receipt of a paid payout.", |d| {

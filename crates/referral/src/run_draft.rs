@@ -15,10 +15,11 @@ use crate::audit::{self, Actor, Entry};
 use crate::auth::Finance;
 use crate::db::{DbError, Stmt, guard};
 use crate::error::{ApiError, Body, changed, conflict, invalid, unavailable};
-use crate::run_decide::{Parts, Standing, Verdict, as_of, recovered_in};
+use crate::run_decide::{Parts, recovered_in};
 use crate::slices::{self, Slice};
 use crate::tokens::{self, ms};
 use crate::{App, inbox, journal, posting, runs, sql};
+use partner::{Standing, Verdict, as_of};
 
 /// How long a draft that nobody waits for may be left before it is begun anew, so that its facts are not old.
 const GOES_ON: TimeDelta = TimeDelta::hours(1);

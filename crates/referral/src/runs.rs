@@ -11,9 +11,10 @@ use wire::{
 
 use crate::auth::Staff;
 use crate::error::{ApiError, Segment, not_found};
-use crate::run_decide::{carried_minor, in_words, recovery};
+use crate::run_decide::{carried_minor, recovery};
 use crate::tokens::at;
-use crate::{App, journal, posting, requirements, sql};
+use crate::{App, journal, posting, sql};
+use partner::in_words;
 
 /// A run's own row.
 #[derive(Clone, Deserialize)]
@@ -377,7 +378,7 @@ impl From<BankRow> for AtBank {
             "failed" | "canceled" => AtBankState::Refused,
             _ => AtBankState::OnTheWay,
         };
-        let refused = (state == AtBankState::Refused).then(|| requirements::bank_refusal(row.failure.as_deref()));
+        let refused = (state == AtBankState::Refused).then(|| partner::bank_refusal(row.failure.as_deref()));
         AtBank {
             state,
             arrives: at(row.arrives_ms),

@@ -8,10 +8,10 @@ use crate::audit::Actor;
 use crate::db::{DbError, Stmt};
 use crate::error::ApiError;
 use crate::notices::{self, Notice};
-use crate::run_decide::{as_of, month};
 use crate::run_draft::{self, Figures};
 use crate::tokens::{at, ms};
 use crate::{App, sql};
+use partner::{as_of, month};
 
 /// Months that are looked at in one go; a server that was down for longer goes on at its next look.
 const AT_ONCE: usize = 24;

@@ -70,6 +70,6 @@ impl Slice {
 
     /// Everything paid to each of them and not reversed, whenever it was paid.
     pub(crate) fn paid_ever(&self) -> BTreeMap<&str, i64> {
-        journal::paid_ever(&self.recorded.facts)
+        partner::paid_ever(&self.recorded.facts)
     }
 }

@@ -36,6 +36,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0010_resolution", include_str!("../../../migrations/referral/0010_resolution.sql")),
     ("0011_accounts", include_str!("../../../migrations/referral/0011_accounts.sql")),
     ("0012_bank", include_str!("../../../migrations/referral/0012_bank.sql")),
+    ("0013_sync", include_str!("../../../migrations/referral/0013_sync.sql")),
 ];
 
 /// Connections that read, beside the one that writes: a long look at all agencies must not hold up a click.

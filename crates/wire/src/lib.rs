@@ -17,6 +17,7 @@ mod reconcile;
 mod resolve;
 mod session;
 mod staff;
+mod sync;
 
 pub use audit::*;
 pub use calls::{CALLS, Call, DOWNLOADS, Method, Nothing, typescript};
@@ -31,6 +32,7 @@ pub use reconcile::*;
 pub use resolve::*;
 pub use session::*;
 pub use staff::*;
+pub use sync::*;
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -81,6 +83,10 @@ pub enum ErrorCode {
     TooMany,
     /// The API could not do it now; nothing is known to be wrong with the request.
     Unavailable,
+    /// The copy on this computer cannot go on from where it is: begin it anew.
+    Reset,
+    /// The app is too old for this API: update it.
+    Outdated,
     /// The API could not be reached (made by the client, never by the API).
     Offline,
 }

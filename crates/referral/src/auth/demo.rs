@@ -31,7 +31,7 @@ pub(crate) async fn people(State(app): State<App>) -> Result<Json<Vec<DemoPerson
         ))
         .await?
         .all()?;
-    let evaluation = journal::evaluate_all(&app, journal::until(app.host.now()), None).await?;
+    let evaluation = journal::evaluate_all(&app, partner::until(app.host.now()), None).await?;
     let people = rows
         .into_iter()
         .map(|row| {

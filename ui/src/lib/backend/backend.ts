@@ -85,6 +85,8 @@ const CODES: Record<ErrorCode, true> = {
   conflict: true,
   too_many: true,
   unavailable: true,
+  reset: true,
+  outdated: true,
   offline: true,
 };
 

@@ -63,7 +63,7 @@ fn in_words(name: &str) -> String {
 }
 
 /// What an account lacks, as its owner would say it: at most `most` things by name, and how many others there are.
-pub(crate) fn sentence(names: &[String], most: usize) -> String {
+pub fn sentence(names: &[String], most: usize) -> String {
     if let Some(reason) = names.iter().find(|n| n.starts_with("rejected")) {
         let why = match reason.as_str() {
             "rejected.fraud" => "because it suspects fraud",
@@ -97,7 +97,7 @@ pub(crate) fn sentence(names: &[String], most: usize) -> String {
 }
 
 /// Why a bank refused a payout, by Stripe's code, as the second half of a sentence.
-pub(crate) fn bank_refusal(code: Option<&str>) -> &'static str {
+pub fn bank_refusal(code: Option<&str>) -> &'static str {
     match code.unwrap_or_default() {
         "account_closed" => "the bank account has been closed",
         "account_frozen" => "the bank account is frozen",

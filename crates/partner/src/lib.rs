@@ -1,0 +1,17 @@
+//! What an agency sees and is due, computed from its own records; and the form in which those records travel.
+//!
+//! Everything here is pure. The API computes an agency's pages with it out of its database, and the desktop app out of the
+//! copy that it keeps ([`Slice`]), so that both show the same.
+
+mod link;
+mod pages;
+mod requirements;
+mod slice;
+mod standing;
+
+pub use link::{NewLink, Sites, Utm, destination, read_campaign, read_uuid, share_url};
+pub use pages::{Overviewing, client_name, clients, connected_account, day_number, funnel_since, overview, touches,
+    until};
+pub use requirements::{bank_refusal, sentence};
+pub use slice::{ClicksRow, ClientRow, Kind, LinkRow, Profile, Program, SCHEMA, Slice, SliceError, Sum, row_hash};
+pub use standing::{Standing, Verdict, as_of, in_words, is_payable, month, next_month, not_payable, paid_ever};
