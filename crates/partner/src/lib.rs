@@ -10,8 +10,9 @@ mod slice;
 mod standing;
 
 pub use link::{NewLink, Sites, Utm, destination, read_campaign, read_uuid, share_url};
-pub use pages::{Overviewing, client_name, clients, connected_account, day_number, funnel_since, overview, touches,
-    until};
+pub use pages::{
+    Overviewing, client_name, clients, connected_account, day_number, funnel_since, overview, touches, until,
+};
 pub use requirements::{bank_refusal, sentence};
 pub use slice::{ClicksRow, ClientRow, Kind, LinkRow, Profile, Program, SCHEMA, Slice, SliceError, Sum, row_hash};
 pub use standing::{Standing, Verdict, as_of, in_words, is_payable, month, next_month, not_payable, paid_ever};

@@ -22,7 +22,7 @@ use wire::{ErrorBody, Role};
 
 use crate::App;
 use crate::auth::scope::{FreshAdmin, Overseer, OwnSession};
-use crate::auth::{Executor, Finance, FreshFinance, Partner, Reviewer, ServerKey, Signed, Staff, role_name};
+use crate::auth::{Executor, Finance, FreshFinance, Partner, Pusher, Reviewer, ServerKey, Signed, Staff, role_name};
 use crate::error::{ApiError, Body, Params, Raw, Segment};
 use crate::limits::Network;
 use crate::members::{FreshOwner, Owner};
@@ -195,6 +195,7 @@ people! {
     FreshOwner: true [Owner];
     Staff: false [Staff Finance Admin Auditor];
     Overseer: false [Admin Auditor];
+    Pusher: false [Owner Member Finance];
     Finance: false [Finance];
     FreshFinance: true [Finance];
     FreshAdmin: true [Admin];

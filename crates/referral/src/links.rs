@@ -9,6 +9,8 @@ use url::Url;
 use wire::{CreateLink, Link, UpdateLink};
 
 use crate::auth::Partner;
+use crate::db::{Stmt, guard};
+use crate::deed::Deed;
 use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found};
 use crate::tokens::ms;
 use crate::{App, limits, sql};
@@ -83,23 +85,41 @@ pub(crate) async fn create(
     partner: Partner,
     Body(given): Body<CreateLink>,
 ) -> Result<(StatusCode, Json<Link>), ApiError> {
+    let id = given.id.to_ascii_lowercase();
+    let added = creating(&app, &partner, given).await?.done(&app).await?;
+    let is_new = added.first().is_some_and(|rows| rows.changes == 1);
+    let link = load(&app, &partner, Some(&id), false).await?.pop();
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    link.map(|l| (status, Json(l))).ok_or_else(taken)
+}
+
+fn taken() -> ApiError {
+    conflict("This id is taken. Make a new one and try again.")
+}
+
+/// The link, before it is made.
+pub(crate) async fn creating(app: &App, partner: &Partner, given: CreateLink) -> Result<Deed, ApiError> {
     let link = NewLink::read(given, &app.config.sites(), &partner.code).map_err(invalid)?;
-    limits::LINKS_BY_PARTNER.check(&app, &partner.code).await?;
-    let added = app
-        .db
-        .query(sql!(
-            "INSERT INTO link (id, partner, campaign, path, utm, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
-            &link.id,
-            &partner.code,
-            &link.campaign,
-            &link.path,
-            serde_json::to_string(&link.utm).unwrap_or_else(|_| "{}".into()),
-            ms(app.host.now()),
-        ))
-        .await?;
-    let link = load(&app, &partner, Some(&link.id), false).await?.pop();
-    let status = if added.changes == 1 { StatusCode::CREATED } else { StatusCode::OK };
-    link.map(|l| (status, Json(l))).ok_or_else(|| conflict("This id is taken. Make a new one and try again."))
+    let other = sql!("SELECT id FROM link WHERE id = ?1 AND partner <> ?2", &link.id, &partner.code);
+    if app.db.query(other).await?.first::<serde_json::Value>()?.is_some() {
+        return Err(taken());
+    }
+    limits::LINKS_BY_PARTNER.check(app, &partner.code).await?;
+    let insert = sql!(
+        "INSERT INTO link (id, partner, campaign, path, utm, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
+        &link.id,
+        &partner.code,
+        &link.campaign,
+        &link.path,
+        serde_json::to_string(&link.utm).unwrap_or_else(|_| "{}".into()),
+        ms(app.host.now()),
+    );
+    Ok(Deed::from(vec![insert, is_own(&link.id, partner)]))
+}
+
+/// Fails a batch unless the link is the agency's.
+fn is_own(id: &str, partner: &Partner) -> Stmt {
+    guard("EXISTS (SELECT 1 FROM link WHERE id = ?1 AND partner = ?2)", vec![id.into(), (&partner.code).into()])
 }
 
 /// `POST /v1/links/{link}`: rename or archive. What was shared goes on working.
@@ -109,20 +129,31 @@ pub(crate) async fn update(
     Segment(link): Segment,
     Body(given): Body<UpdateLink>,
 ) -> Result<Json<Link>, ApiError> {
+    updating(&app, &partner, &link, &given).await?.done(&app).await?;
+    let link = load(&app, &partner, read_uuid(&link).as_deref(), false).await?.pop();
+    link.map(Json).ok_or_else(unknown)
+}
+
+fn unknown() -> ApiError {
+    not_found("There is no such link.")
+}
+
+/// The change of a link, before it is made.
+pub(crate) async fn updating(app: &App, partner: &Partner, link: &str, given: &UpdateLink) -> Result<Deed, ApiError> {
     let campaign = given.campaign.as_deref().map(read_campaign).transpose().map_err(invalid)?;
-    let id = read_uuid(&link).unwrap_or_default();
-    app.db
-        .query(sql!(
-            "UPDATE link SET campaign = coalesce(?3, campaign),
-                archived_ms = CASE WHEN ?4 IS NULL THEN archived_ms WHEN ?4 = 0 THEN NULL ELSE coalesce(archived_ms, CAST(?5 AS INTEGER)) END
-             WHERE id = ?1 AND partner = ?2",
-            &id,
-            &partner.code,
-            campaign,
-            given.archived,
-            ms(app.host.now()),
-        ))
-        .await?;
-    let link = load(&app, &partner, Some(&id), false).await?.pop();
-    link.map(Json).ok_or_else(|| not_found("There is no such link."))
+    let id = read_uuid(link).ok_or_else(unknown)?;
+    if load(app, partner, Some(&id), false).await?.is_empty() {
+        return Err(unknown());
+    }
+    let update = sql!(
+        "UPDATE link SET campaign = coalesce(?3, campaign),
+            archived_ms = CASE WHEN ?4 IS NULL THEN archived_ms WHEN ?4 = 0 THEN NULL ELSE coalesce(archived_ms, CAST(?5 AS INTEGER)) END
+         WHERE id = ?1 AND partner = ?2",
+        &id,
+        &partner.code,
+        campaign,
+        given.archived,
+        ms(app.host.now()),
+    );
+    Ok(Deed::from(vec![is_own(&id, partner), update]))
 }

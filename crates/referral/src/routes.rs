@@ -15,9 +15,9 @@ use wire::{Role, Session};
 use crate::describe::{Describe, Described};
 use crate::ports::Config;
 use crate::{
-    App, account, audit, auth, click, downloads, error, health, inbox, join, links, lock, members, notices, origin,
-    outbox, pages, partners, reconcile, reviews, run_draft, run_resolve, run_seal, run_send, run_turn, runs, signup,
-    slug, sync,
+    App, account, audit, auth, click, downloads, error, health, inbox, join, links, lock, members, notes, notices,
+    origin, outbox, pages, partners, push, reconcile, reviews, run_draft, run_resolve, run_seal, run_send, run_turn,
+    runs, signup, slug, sync,
 };
 
 /// Largest request body, in bytes; webhooks have the same limit.
@@ -219,6 +219,7 @@ fn routes(config: &Config) -> Routes {
         .get("/v1/clients", pages::clients, "The agency's clients, the newest first.")
         .get("/v1/clients/{referral}", pages::client, "One client with the reason of every cent.")
         .get("/v1/sync/pull", sync::pull, "What changed in an agency's records, for the copy that its app keeps.")
+        .post("/v1/sync/push", push::push, "What was done in the app without a network.")
         .get("/v1/payouts", pages::payouts, "The agency's payouts, the newest first.")
         .get("/v1/payouts/{item}", pages::payout, "What one payout is made of.")
         .get_also("/v1/payouts/{item}/receipt.pdf", downloads::own_receipt, "The receipt of a paid payout.", |d| {
@@ -248,6 +249,7 @@ fn routes(config: &Config) -> Routes {
         .post("/v1/runs/{run}/send", run_turn::send, "Let an executor send an approved run.")
         .post("/v1/runs/{run}/holds", run_turn::hold, "Hold a partner out of a draft.")
         .post("/v1/runs/{run}/holds/{partner}/release", run_turn::release, "Pay a partner that was held out.")
+        .post("/v1/runs/{run}/notes", notes::add, "Write a note beside a run.")
         .post("/v1/runs/{run}/pause", run_turn::pause, "Stop sending; the rest can be sent later.")
         .post("/v1/runs/{run}/unseal", run_turn::unseal, "Make a sealed run a draft again.")
         .post("/v1/runs/{run}/discard", run_turn::discard, "Give a run up; its month can be drafted again.")

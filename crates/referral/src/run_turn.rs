@@ -15,6 +15,7 @@ use wire::{Account, CloseRun, HoldPartner, PayoutState, ReleasePartner, Run, Run
 use crate::audit::{self, Entry};
 use crate::auth::{Finance, FreshFinance};
 use crate::db::{Stmt, guard};
+use crate::deed::Deed;
 use crate::error::{ApiError, Body, Segment, changed, conflict, not_found, read_reason};
 use crate::run_seal::another_seal;
 use crate::runs::{self, Head};
@@ -118,13 +119,20 @@ pub(crate) async fn hold(
     Segment(run): Segment,
     Body(asked): Body<HoldPartner>,
 ) -> Result<Json<Run>, ApiError> {
+    holding(&app, &account, &run, &asked).await?.done(&app).await?;
+    tracing::info!(run, partner = asked.partner, by = %account.user, "partner held out");
+    runs::load(&app, &run).await.map(Json)
+}
+
+/// What holding a partner out comes to.
+pub(crate) async fn holding(app: &App, account: &Account, run: &str, asked: &HoldPartner) -> Result<Deed, ApiError> {
     #[derive(Deserialize)]
     struct Paid {
         amount_minor: i64,
     }
     let reason = read_reason(&asked.reason)?;
-    let head = draft_at(&app, &run, asked.version).await?;
-    let paid = sql!("SELECT amount_minor FROM run_item WHERE run = ?1 AND partner = ?2", &run, &asked.partner);
+    let head = draft_at(app, run, asked.version).await?;
+    let paid = sql!("SELECT amount_minor FROM run_item WHERE run = ?1 AND partner = ?2", run, &asked.partner);
     let paid: Option<Paid> = app.db.query(paid).await?.first()?;
     let paid = paid.ok_or_else(|| not_found("This run does not pay that partner, so it cannot be held out of it."))?;
     let entry = Entry::new(&account.clone().into(), "run.partner_held", format!("run:{run}"))
@@ -134,7 +142,7 @@ pub(crate) async fn hold(
         still(&head, r#"["draft"]"#),
         sql!(
             "INSERT INTO run_hold (run, partner, reason, person, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-            &run,
+            run,
             &asked.partner,
             reason,
             &account.user,
@@ -146,15 +154,13 @@ pub(crate) async fn hold(
                     json_object('amount_minor', amount_minor, 'waiting_minor', waiting_minor, 'destination', destination, 'digest', digest,
                                 'tier', tier, 'lines', lines, 'parts', json(parts))
              FROM run_item WHERE run = ?1 AND partner = ?2",
-            &run,
+            run,
             &asked.partner,
         ),
-        sql!("DELETE FROM run_item WHERE run = ?1 AND partner = ?2", &run, &asked.partner),
-        another_version(&head, &account),
+        sql!("DELETE FROM run_item WHERE run = ?1 AND partner = ?2", run, &asked.partner),
+        another_version(&head, account),
     ];
-    audit::write(&app, batch, &[entry]).await?;
-    tracing::info!(run, partner = asked.partner, by = %account.user, "partner held out");
-    runs::load(&app, &run).await.map(Json)
+    Ok(Deed { batch, entry: Some(entry) })
 }
 
 /// `POST /v1/runs/{run}/holds/{partner}/release`.
@@ -164,12 +170,25 @@ pub(crate) async fn release(
     Segment((run, partner)): Segment<(String, String)>,
     Body(asked): Body<ReleasePartner>,
 ) -> Result<Json<Run>, ApiError> {
+    releasing(&app, &account, &run, &partner, &asked).await?.done(&app).await?;
+    tracing::info!(run, partner, by = %account.user, "partner released");
+    runs::load(&app, &run).await.map(Json)
+}
+
+/// What releasing a partner comes to.
+pub(crate) async fn releasing(
+    app: &App,
+    account: &Account,
+    run: &str,
+    partner: &str,
+    asked: &ReleasePartner,
+) -> Result<Deed, ApiError> {
     #[derive(Deserialize)]
     struct Held {
         reason: String,
     }
-    let head = draft_at(&app, &run, asked.version).await?;
-    let held = sql!("SELECT reason FROM run_hold WHERE run = ?1 AND partner = ?2", &run, &partner);
+    let head = draft_at(app, run, asked.version).await?;
+    let held = sql!("SELECT reason FROM run_hold WHERE run = ?1 AND partner = ?2", run, partner);
     let held: Option<Held> = app.db.query(held).await?.first()?;
     let held = held.ok_or_else(|| not_found("That partner is not held out of this run."))?;
     let entry = Entry::new(&account.clone().into(), "run.partner_released", format!("run:{run}"))
@@ -177,23 +196,21 @@ pub(crate) async fn release(
         .after(json!({"partner": partner, "version": head.version + 1}));
     let batch = vec![
         still(&head, r#"["draft"]"#),
-        sql!("DELETE FROM run_hold WHERE run = ?1 AND partner = ?2", &run, &partner),
+        sql!("DELETE FROM run_hold WHERE run = ?1 AND partner = ?2", run, partner),
         // Where another condition is not met meanwhile, it stays unpaid for that.
         sql!(
             "INSERT INTO run_item (id, run, partner, currency, amount_minor, waiting_minor, destination, digest, tier, lines, parts)
              SELECT run || ':' || partner, run, partner, ?3, item->>'amount_minor', item->>'waiting_minor', item->>'destination',
                     item->>'digest', item->>'tier', item->>'lines', item->'parts'
              FROM run_not_paid WHERE run = ?1 AND partner = ?2 AND reason = 'held_out'",
-            &run,
-            &partner,
+            run,
+            partner,
             &app.config.currency,
         ),
-        sql!("DELETE FROM run_not_paid WHERE run = ?1 AND partner = ?2 AND reason = 'held_out'", &run, &partner),
-        another_version(&head, &account),
+        sql!("DELETE FROM run_not_paid WHERE run = ?1 AND partner = ?2 AND reason = 'held_out'", run, partner),
+        another_version(&head, account),
     ];
-    audit::write(&app, batch, &[entry]).await?;
-    tracing::info!(run, partner, by = %account.user, "partner released");
-    runs::load(&app, &run).await.map(Json)
+    Ok(Deed { batch, entry: Some(entry) })
 }
 
 /// `POST /v1/runs/{run}/send`: a grant for whoever holds the money key.

@@ -13,7 +13,7 @@ use crate::auth::Staff;
 use crate::error::{ApiError, Segment, not_found};
 use crate::run_decide::{carried_minor, recovery};
 use crate::tokens::at;
-use crate::{App, journal, posting, sql};
+use crate::{App, journal, notes, posting, sql};
 use partner::in_words;
 
 /// A run's own row.
@@ -248,6 +248,7 @@ pub(crate) async fn load(app: &App, run: &str) -> Result<Run, ApiError> {
         difference,
         begun: head.begun > 0,
         closed: head.closed.clone(),
+        notes: notes::of(app, run).await?,
         summary: head.summary(),
     })
 }

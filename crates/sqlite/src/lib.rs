@@ -37,6 +37,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0011_accounts", include_str!("../../../migrations/referral/0011_accounts.sql")),
     ("0012_bank", include_str!("../../../migrations/referral/0012_bank.sql")),
     ("0013_sync", include_str!("../../../migrations/referral/0013_sync.sql")),
+    ("0014_notes", include_str!("../../../migrations/referral/0014_notes.sql")),
 ];
 
 /// Connections that read, beside the one that writes: a long look at all agencies must not hold up a click.

@@ -129,6 +129,8 @@ calls! {
     hold_partner: Post "/v1/runs/{run}/holds" (HoldPartner) -> Run;
     /// Pay a partner that was held out.
     release_partner: Post "/v1/runs/{run}/holds/{partner}/release" (ReleasePartner) -> Run;
+    /// Write a note beside a run.
+    add_note: Post "/v1/runs/{run}/notes" (AddNote) -> Run;
     /// Stop sending; the rest can be sent later.
     pause_run: Post "/v1/runs/{run}/pause" (Nothing) -> Run;
     /// Make a sealed run a draft again.

@@ -80,6 +80,30 @@ pub struct Run {
     pub halted: Option<String>,
     /// Who closed it with payouts unsent, and why.
     pub closed: Option<String>,
+    /// What finance wrote beside it, the oldest first.
+    pub notes: Vec<RunNote>,
+}
+
+/// A note of finance beside a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct RunNote {
+    /// UUID.
+    pub id: String,
+    /// Address of whoever wrote it.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub text: String,
+}
+
+/// `POST /v1/runs/{run}/notes`: a note is never edited.
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
+pub struct AddNote {
+    /// UUID made by the caller.
+    pub id: String,
+    /// 1 to 500 characters.
+    pub text: String,
 }
 
 /// One reason why a run comes to another total than the run before.

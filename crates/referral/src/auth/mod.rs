@@ -14,4 +14,4 @@ pub(crate) mod scope;
 pub(crate) mod session;
 
 pub(crate) use people::{read_email, role_name};
-pub(crate) use scope::{Executor, FRESH, Finance, FreshFinance, Partner, Reviewer, ServerKey, Signed, Staff};
+pub(crate) use scope::{Executor, FRESH, Finance, FreshFinance, Partner, Pusher, Reviewer, ServerKey, Signed, Staff};

@@ -51,6 +51,22 @@ pub(crate) struct Reviewer(pub Account);
 /// AIKit's backend; holds the id of its key.
 pub(crate) struct ServerKey(pub String);
 
+/// Who may send what was done without a network: an agency, or finance.
+pub(crate) enum Pusher {
+    Agency(Partner),
+    Finance(Account),
+}
+
+impl Pusher {
+    /// Whose acts these are: ids of acts are unique within it.
+    pub(crate) fn scope(&self) -> &str {
+        match self {
+            Pusher::Agency(partner) => &partner.code,
+            Pusher::Finance(account) => &account.user,
+        }
+    }
+}
+
 /// Who sends approved runs: a program with an executor's key, or finance's own app with the session of finance.
 pub(crate) struct Executor;
 
@@ -107,6 +123,19 @@ impl FromRequestParts<App> for Partner {
         match account.partner {
             Some(p) => Ok(Partner { code: p.code, role }),
             None => Err(forbidden("This belongs to agencies. You are signed in as AIKit staff.")),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Pusher {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Signed(account) = Signed::from_request_parts(parts, app).await?;
+        match (&account.partner, account.role) {
+            (Some(p), role) => Ok(Pusher::Agency(Partner { code: p.code.clone(), role })),
+            (None, Role::Finance) => Ok(Pusher::Finance(account)),
+            (None, _) => Err(forbidden("Only agencies and finance work without a network.")),
         }
     }
 }
