@@ -123,13 +123,9 @@ CREATE TRIGGER sync_terms AFTER INSERT ON terms_acceptance BEGIN
         ON CONFLICT DO UPDATE SET n = n + 1;
 END;
 
--- A payout is shown once its run is sealed.
+-- A payout is shown once its run is sealed; a sealed one is deleted only after its run was turned back.
 CREATE TRIGGER sync_item AFTER UPDATE ON run_item BEGIN
     INSERT INTO sync_touch (scope, kind, id) SELECT scope, 'payout', NEW.id FROM sync_scope WHERE scope = NEW.partner
-        ON CONFLICT DO UPDATE SET n = n + 1;
-END;
-CREATE TRIGGER sync_item_gone AFTER DELETE ON run_item BEGIN
-    INSERT INTO sync_touch (scope, kind, id) SELECT scope, 'payout', OLD.id FROM sync_scope WHERE scope = OLD.partner
         ON CONFLICT DO UPDATE SET n = n + 1;
 END;
 CREATE TRIGGER sync_run AFTER UPDATE OF state, posted, as_of ON run BEGIN

@@ -76,6 +76,7 @@ async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
     if minute == Some(0) {
         said("old events", referral::reduce_old(&app).await.map(drop));
         said("old deliveries", referral::forget_old_deliveries(&app).await);
+        said("old copies", referral::forget_old_rows(&app).await);
     }
     for work in host.left() {
         work.await;

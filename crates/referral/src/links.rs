@@ -87,7 +87,7 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<Link>), ApiError> {
     let id = given.id.to_ascii_lowercase();
     let added = creating(&app, &partner, given).await?.done(&app).await?;
-    let is_new = added.first().is_some_and(|rows| rows.changes == 1);
+    let is_new = added.first().is_some_and(|rows| rows.changes > 0);
     let link = load(&app, &partner, Some(&id), false).await?.pop();
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     link.map(|l| (status, Json(l))).ok_or_else(taken)

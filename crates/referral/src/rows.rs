@@ -13,7 +13,7 @@ pub struct Rows {
     pub columns: Vec<String>,
     /// Row after row, a value for each column.
     pub values: Vec<Val>,
-    /// Rows inserted, updated or deleted.
+    /// Rows inserted, updated or deleted, by triggers too: zero says that nothing was done, and more than zero that something was.
     pub changes: u64,
 }
 

@@ -165,10 +165,8 @@ async fn begin(app: &App, partner: &str) -> Result<(), ApiError> {
         Some(_) => return Ok(app.db.query(stays).await.map(drop)?),
         None => {}
     }
-    let made = vec![
-        sql!("INSERT INTO sync_scope (scope, pulled_ms) VALUES (?1, ?2)", partner, now),
-        sync_rows::mark_all(partner),
-    ];
+    let mut made = vec![sql!("INSERT INTO sync_scope (scope, pulled_ms) VALUES (?1, ?2)", partner, now)];
+    made.extend(sync_rows::mark_all(partner));
     match app.db.batch(made).await {
         // Another pull was quicker.
         Ok(_) | Err(DbError::Constraint(_)) => Ok(()),
@@ -335,8 +333,8 @@ fn chunks(rows: Vec<Value>, most: usize) -> Vec<String> {
 
 /// The statement of this very moment; `None` where the records have changed since the newest number was `seq`.
 async fn proof(app: &App, partner: &str, seq: i64) -> Result<Option<StatementProof>, ApiError> {
-    let as_of = app.host.now();
     let facts = journal::partner_facts(app, partner, None).await?;
+    let as_of = journal::until_recorded(app.host.now(), &facts);
     let statement = journal::statement(app, &facts, partner, as_of)?;
     let scope: Option<Scope> = app.db.query(scope_of(partner)).await?.first()?;
     let same = scope.is_some_and(|scope| scope.seq == seq && scope.marks == 0);

@@ -73,20 +73,22 @@ pub(crate) fn program(app: &App) -> String {
     json!(program).to_string()
 }
 
-/// The statement that marks everything of an agency, of whom nothing was copied before.
-pub(crate) fn mark_all(partner: &str) -> Stmt {
-    sql!(
-        "INSERT INTO sync_touch (scope, kind, id)
-         SELECT ?1, 'profile', ''
-         UNION ALL SELECT ?1, 'fact', f.id FROM fact f WHERE f.partner = ?1
-         UNION ALL SELECT ?1, 'fact', f.id FROM referral r JOIN fact f ON f.referral = r.id WHERE r.partner = ?1
-         UNION ALL SELECT ?1, 'link', l.id FROM link l WHERE l.partner = ?1
-         UNION ALL SELECT ?1, 'clicks', d.link || '|' || d.day FROM click_day d WHERE d.partner = ?1
-         UNION ALL SELECT ?1, 'client', r.id FROM referral r WHERE r.partner = ?1
-         UNION ALL SELECT ?1, 'payout', i.id FROM run_item i WHERE i.partner = ?1 AND i.sealed = 1
-         ON CONFLICT DO NOTHING",
-        partner
-    )
+/// Marks everything of an agency, of whom nothing was copied before.
+pub(crate) fn mark_all(partner: &str) -> Vec<Stmt> {
+    let each = [
+        "SELECT ?1, 'profile', ''",
+        "SELECT ?1, 'fact', f.id FROM fact f WHERE f.partner = ?1",
+        "SELECT ?1, 'fact', f.id FROM referral r JOIN fact f ON f.referral = r.id WHERE r.partner = ?1",
+        "SELECT ?1, 'link', l.id FROM link l WHERE l.partner = ?1",
+        "SELECT ?1, 'clicks', d.link || '|' || d.day FROM click_day d WHERE d.partner = ?1",
+        "SELECT ?1, 'client', r.id FROM referral r WHERE r.partner = ?1",
+        "SELECT ?1, 'payout', i.id FROM run_item i WHERE i.partner = ?1 AND i.sealed = 1",
+    ];
+    let mark = |select| Stmt {
+        sql: format!("INSERT OR IGNORE INTO sync_touch (scope, kind, id) {select}").into(),
+        params: vec![partner.into()],
+    };
+    each.into_iter().map(mark).collect()
 }
 
 /// The bodies of some rows of one kind, by id, as the database has them now. What is not among them does not exist, or is not

@@ -72,6 +72,7 @@ pub(crate) fn start(app: &App, follow: Option<Arc<Follow>>) -> Duties {
         &clock,
         |app| async move { referral::forget_old_deliveries(&app).await },
     );
+    duties.every("old copies", SELDOM, app, &clock, |app| async move { referral::forget_old_rows(&app).await });
     for endpoint in app.config.webhooks.clone() {
         duties.every("webhooks", OFTEN, app, &clock, move |app| {
             let endpoint = endpoint.clone();

@@ -178,6 +178,9 @@ impl Town {
             }
             path = path.replace(&format!("{{{name}}}"), &id);
         }
+        if template == "/v1/sync/pull" {
+            path += "?schema=1";
+        }
         Some(path)
     }
 
@@ -226,6 +229,8 @@ impl Town {
             }
             "/v1/executor/grants/{grant}/stop" => json!({"reason": "The balance is too low."}),
             "/v1/reconciliations" => json!({"days": 40}),
+            "/v1/runs/{run}/notes" => json!({"id": "30000000-0000-4000-8000-000000000000", "text": "Seen."}),
+            "/v1/sync/push" => json!({"mutations": []}),
             "/v1/runs/{run}/pause" => Value::Null,
             "/v1/runs/{run}/close" => json!({"run_hash": "00", "reason": "It must be so."}),
             "/v1/runs/{run}/claims" => json!({"grant": self.grant, "executor": "e1", "limit": 1}),

@@ -52,6 +52,19 @@ partner: PartnerName | null,
 auth_at: string, };
 
 /**
+ * `POST /v1/runs/{run}/notes`: a note is never edited.
+ */
+export type AddNote = { 
+/**
+ * UUID made by the caller.
+ */
+id: string, 
+/**
+ * 1 to 500 characters.
+ */
+text: string, };
+
+/**
  * One approval of a seal.
  */
 export type Approval = { 
@@ -351,7 +364,7 @@ diff?: SealDiff, };
 /**
  * Why a call was refused. A variant exists only where someone branches on it.
  */
-export type ErrorCode = "invalid" | "signed_out" | "step_up" | "forbidden" | "not_found" | "changed" | "conflict" | "too_many" | "unavailable" | "offline";
+export type ErrorCode = "invalid" | "signed_out" | "step_up" | "forbidden" | "not_found" | "changed" | "conflict" | "too_many" | "unavailable" | "reset" | "outdated" | "offline";
 
 /**
  * What a month's lines add up to, by status.
@@ -1336,7 +1349,11 @@ halted: string | null,
 /**
  * Who closed it with payouts unsent, and why.
  */
-closed: string | null, };
+closed: string | null, 
+/**
+ * What finance wrote beside it, the oldest first.
+ */
+notes: Array<RunNote>, };
 
 /**
  * One reason why a run comes to another total than the run before.
@@ -1407,6 +1424,27 @@ transfer: string | null,
  * What Stripe said, when it refused.
  */
 problem: string | null, };
+
+/**
+ * A note of finance beside a run.
+ */
+export type RunNote = { 
+/**
+ * UUID.
+ */
+id: string, 
+/**
+ * Address of whoever wrote it.
+ */
+by: string, 
+/**
+ * When.
+ */
+at: string, 
+/**
+ * What.
+ */
+text: string, };
 
 /**
  * Items of a run, by state.
@@ -1869,6 +1907,8 @@ export type Calls = {
   hold_partner: { args: { run: string } & HoldPartner; answer: Run };
   /** Pay a partner that was held out. */
   release_partner: { args: { run: string, partner: string } & ReleasePartner; answer: Run };
+  /** Write a note beside a run. */
+  add_note: { args: { run: string } & AddNote; answer: Run };
   /** Stop sending; the rest can be sent later. */
   pause_run: { args: { run: string }; answer: Run };
   /** Make a sealed run a draft again. */
@@ -1939,6 +1979,7 @@ export const CALLS: { readonly [K in keyof Calls]: Way } = {
   send_run: { method: 'POST', path: '/v1/runs/{run}/send' },
   hold_partner: { method: 'POST', path: '/v1/runs/{run}/holds' },
   release_partner: { method: 'POST', path: '/v1/runs/{run}/holds/{partner}/release' },
+  add_note: { method: 'POST', path: '/v1/runs/{run}/notes' },
   pause_run: { method: 'POST', path: '/v1/runs/{run}/pause' },
   unseal_run: { method: 'POST', path: '/v1/runs/{run}/unseal' },
   discard_run: { method: 'POST', path: '/v1/runs/{run}/discard' },
