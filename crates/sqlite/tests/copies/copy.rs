@@ -79,7 +79,8 @@ impl Copy {
             assert_eq!(status, StatusCode::OK, "{path}: {answer}");
             answer
         };
-        let proof = self.statement.as_ref().expect("nothing has changed since");
+        // Nothing has changed since.
+        let proof = self.statement.as_ref().unwrap();
         assert_eq!(*proof, slice.proof(proof.as_of).unwrap());
         let overview = slice.overview(wire::Role::Owner, now).unwrap();
         assert_eq!(json!(overview), get("/v1/overview".into()).await);

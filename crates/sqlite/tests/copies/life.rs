@@ -269,7 +269,7 @@ impl Life {
         let domain = if own { format!("{}.example", agency.name) } else { format!("{name}.of-them.example") };
         let mut form =
             json!({"customer_id": name, "email": format!("it@{domain}"), "stripe_customer_id": format!("cus_{name}")});
-        match click.first().filter(|_| n % 2 == 0) {
+        match click.first().filter(|_| n.is_multiple_of(2)) {
             Some(click) => {
                 form["click_id"] = click["id"].clone();
                 form["ref"] = json!(agency.code);

@@ -94,7 +94,9 @@ async fn a_mark_that_is_missing_is_found_out() {
     let triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'sync_%'";
     let triggers = Life::begin().await.world.rows(triggers).await;
     assert!(triggers.len() > 10, "{triggers:?}");
-    let names = triggers.iter().filter_map(|trigger| trigger["name"].as_str());
+    // D1 has the same triggers, and takes minutes for all of them.
+    let most = if std::env::var_os("AIKIT_D1").is_some() { 1 } else { usize::MAX };
+    let names = triggers.iter().filter_map(|trigger| trigger["name"].as_str()).take(most);
     for without in [None].into_iter().chain(names.map(Some)) {
         let mut life = Life::begin().await;
         if let Some(name) = without {
