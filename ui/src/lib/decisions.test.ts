@@ -51,7 +51,7 @@ describe('a run', () => {
     },
     previous_total_minor: null, items: [], not_paid: [], approvals: [], approvals_needed: 1,
     progress: { queued: 1, sending: 0, unknown: 0, review: 0, paid: 0, void: 0 }, grant: null,
-    difference: [], begun: false, halted: null, closed: null,
+    difference: [], begun: false, halted: null, closed: null, notes: [],
     ...more,
   });
   const who = (role: Account['role']): Account => ({ user: 'u', email: 'me@x.example', role, partner: null, auth_at: '' });
