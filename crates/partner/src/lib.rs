@@ -8,6 +8,7 @@ mod pages;
 mod requirements;
 mod slice;
 mod standing;
+mod what_if;
 
 pub use link::{NewLink, Sites, Utm, destination, read_campaign, read_uuid, share_url};
 pub use pages::{
@@ -16,3 +17,4 @@ pub use pages::{
 pub use requirements::{bank_refusal, sentence};
 pub use slice::{ClicksRow, ClientRow, Kind, LinkRow, Profile, Program, SCHEMA, Slice, SliceError, Sum, row_hash};
 pub use standing::{Standing, Verdict, as_of, in_words, is_payable, month, next_month, not_payable, paid_ever};
+pub use what_if::usual;

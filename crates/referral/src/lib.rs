@@ -58,6 +58,7 @@ mod sync;
 mod sync_rows;
 mod tokens;
 mod transfers;
+mod what_if;
 
 use std::ops::Deref;
 use std::sync::Arc;

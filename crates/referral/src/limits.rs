@@ -50,6 +50,9 @@ pub(crate) const SIGNUPS_BY_KEY: Limit =
 /// Links of one agency.
 pub(crate) const LINKS_BY_PARTNER: Limit =
     limit("links_by_partner", 120, MINUTE_MS / 6, "Too many links were made by this agency");
+/// Forecasts of one agency: each takes the engine some time.
+pub(crate) const FORECASTS_BY_PARTNER: Limit =
+    limit("forecasts_by_partner", 60, MINUTE_MS / 60, "Too many forecasts were asked for by this agency");
 
 /// Looks for an issuer's new keys because one of that name was not among the known.
 pub(crate) const LOOKS_FOR_KEYS: Limit = limit("looks_for_keys", 2, MINUTE_MS, "New keys were looked for too often");

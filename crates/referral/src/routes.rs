@@ -17,7 +17,7 @@ use crate::ports::Config;
 use crate::{
     App, account, audit, auth, click, downloads, error, health, inbox, join, links, lock, members, notes, notices,
     origin, outbox, pages, partners, push, reconcile, reviews, run_draft, run_resolve, run_seal, run_send, run_turn,
-    runs, signup, slug, sync,
+    runs, signup, slug, sync, what_if,
 };
 
 /// Largest request body, in bytes; webhooks have the same limit.
@@ -220,6 +220,8 @@ fn routes(config: &Config) -> Routes {
         .get("/v1/clients/{referral}", pages::client, "One client with the reason of every cent.")
         .get("/v1/sync/pull", sync::pull, "What changed in an agency's records, for the copy that its app keeps.")
         .post("/v1/sync/push", push::push, "What was done in the app without a network.")
+        .get("/v1/what-if", what_if::suggested, "What an agency's last half year suggests for a forecast.")
+        .post("/v1/what-if", what_if::what_if, "What an agency would earn if the coming months went so.")
         .get("/v1/payouts", pages::payouts, "The agency's payouts, the newest first.")
         .get("/v1/payouts/{item}", pages::payout, "What one payout is made of.")
         .get_also("/v1/payouts/{item}/receipt.pdf", downloads::own_receipt, "The receipt of a paid payout.", |d| {

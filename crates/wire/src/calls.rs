@@ -8,6 +8,7 @@ use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use commission::{Assumptions, Forecast};
 use ts_rs::{Config, TS, TypeVisitor};
 
 use crate::*;
@@ -103,6 +104,10 @@ calls! {
     clients: Get "/v1/clients" (Nothing) -> Vec<Client>;
     /// One client with the reason of every cent.
     client: Get "/v1/clients/{referral}" (Nothing) -> ClientDetail;
+    /// What the last half year suggests for a forecast.
+    suggested_what_if: Get "/v1/what-if" (Nothing) -> Assumptions;
+    /// What the agency would earn if the coming months went so.
+    what_if: Post "/v1/what-if" (Assumptions) -> Forecast;
     /// Where the agency's payouts go.
     stripe_account: Get "/v1/stripe-account" (Nothing) -> ConnectedAccount;
     /// Leave the Stripe account for another.

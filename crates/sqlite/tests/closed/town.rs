@@ -230,6 +230,10 @@ impl Town {
             "/v1/executor/grants/{grant}/stop" => json!({"reason": "The balance is too low."}),
             "/v1/reconciliations" => json!({"days": 40}),
             "/v1/runs/{run}/notes" => json!({"id": "30000000-0000-4000-8000-000000000000", "text": "Seen."}),
+            "/v1/what-if" => {
+                json!({"new_clients_per_month": "1", "plans": [{"interval": "month", "amount_minor": 50_000, "share": "1"}],
+                "monthly_churn": "0.02", "trial_days": 0, "months": 24})
+            }
             "/v1/sync/push" => json!({"mutations": []}),
             "/v1/runs/{run}/pause" => Value::Null,
             "/v1/runs/{run}/close" => json!({"run_hash": "00", "reason": "It must be so."}),

@@ -95,6 +95,32 @@ version: number,
 typed_total_minor: number, };
 
 /**
+ * How the coming months are supposed to go.
+ */
+export type Assumptions = { 
+/**
+ * How many clients sign up a month, with at most three decimals: 1.5 is three in two months.
+ */
+new_clients_per_month: string, 
+/**
+ * What the new clients subscribe to. May be empty when there are none.
+ */
+plans: Array<Plan>, 
+/**
+ * The share of the clients with a payment due that leave instead, counted by the month: 0.02 is 2 %. A client that
+ * pays by the year stays to the end of it. Everybody's first payment is made.
+ */
+monthly_churn: string, 
+/**
+ * How many times 24 hours a subscription is free before its first payment.
+ */
+trial_days: number, 
+/**
+ * How many calendar months to look ahead, that of `as_of` included.
+ */
+months: number, };
+
+/**
  * Where the money of a payout is on its way from the agency's Stripe account to its bank.
  */
 export type AtBank = { 
@@ -345,6 +371,35 @@ export type DraftRun = {
 period: string, };
 
 /**
+ * What is earned, by its kind, in minor units.
+ */
+export type Earned = { 
+/**
+ * Shares of payments of a client's first year.
+ */
+first_year_minor: number, 
+/**
+ * Shares of later payments.
+ */
+recurring_minor: number, 
+/**
+ * What reached quarters add.
+ */
+volume_bonus_minor: number, 
+/**
+ * Bonuses for large annual contracts.
+ */
+high_value_bonus_minor: number, 
+/**
+ * What earlier refunds take back of it; never above zero.
+ */
+reversal_minor: number, 
+/**
+ * All of it.
+ */
+total_minor: number, };
+
+/**
  * The body of every answer that is not a success.
  */
 export type ErrorBody = { 
@@ -401,6 +456,126 @@ held_reason: string | null, };
 export type Flag = "self_referral" | "burst";
 
 /**
+ * The coming months of one partner.
+ */
+export type Forecast = { 
+/**
+ * The partner's code.
+ */
+partner: string, 
+/**
+ * What is known before this instant is known; the rest is assumed.
+ */
+as_of: string, 
+/**
+ * What is assumed.
+ */
+assumptions: Assumptions, 
+/**
+ * The tier at `as_of`, under the terms in force then.
+ */
+tier: Tier, 
+/**
+ * The totals at `as_of`.
+ */
+opening: Totals, 
+/**
+ * What is paid at `as_of` itself, in minor units: `opening.payable` when that is the first instant of a month.
+ */
+due_now_minor: number, 
+/**
+ * One for each month, in order.
+ */
+months: Array<ForecastMonth>, 
+/**
+ * The sums over all months.
+ */
+totals: ForecastTotals, };
+
+/**
+ * What a month brings, in minor units. What was neither vested nor lost before, and what is earned, is at the end of the
+ * month vested, pending, held or forfeited.
+ */
+export type ForecastMonth = { 
+/**
+ * The first instant: that of the month, or `as_of` within the first.
+ */
+from: string, 
+/**
+ * The first instant that is no longer part of it.
+ */
+until: string, 
+/**
+ * The lines that are earned in it and not lost at its end.
+ */
+earned: Earned, 
+/**
+ * What was earned before it and is lost in it, because clients leave early.
+ */
+forfeited_minor: number, 
+/**
+ * What vests in it.
+ */
+vested_minor: number, 
+/**
+ * What is pending at its end.
+ */
+pending_minor: number, 
+/**
+ * What is held at its end.
+ */
+held_minor: number, 
+/**
+ * What has vested and was not paid, at its end and before its payout; below zero it is a debt.
+ */
+balance_minor: number, 
+/**
+ * What is payable at its end, and supposed to be paid then.
+ */
+payout_minor: number, 
+/**
+ * Clients at its end that have paid and have a live subscription, rejected ones left out.
+ */
+active_clients: number, 
+/**
+ * What the live subscriptions of these clients cost a month.
+ */
+mrr_minor: number, 
+/**
+ * The tier at its end, under the terms in force then.
+ */
+tier: Tier, 
+/**
+ * The quarter that it lies in, such as `2026-Q4`.
+ */
+quarter: string, 
+/**
+ * Whether the volume bonus of that quarter is reached at its end.
+ */
+quarter_reached: boolean, };
+
+/**
+ * The sums over all months, in minor units.
+ */
+export type ForecastTotals = { 
+/**
+ * What is earned.
+ */
+earned: Earned, 
+/**
+ * What is lost of what was earned in an earlier month.
+ */
+forfeited_minor: number, 
+/**
+ * What vests.
+ */
+vested_minor: number, 
+/**
+ * What is paid, with what is paid at `as_of`.
+ */
+payouts_minor: number, };
+
+/**
  * From clicks to money.
  */
 export type Funnel = { 
@@ -446,6 +621,11 @@ partner: string,
  * Why, in 1 to 500 characters.
  */
 reason: string, };
+
+/**
+ * How often a subscription is paid.
+ */
+export type Interval = "month" | "year";
 
 /**
  * One attempt to pay.
@@ -1084,6 +1264,23 @@ finance: string | null, };
  * Where a payment stands.
  */
 export type PayoutState = "queued" | "sending" | "unknown" | "review" | "paid" | "void";
+
+/**
+ * A plan of the mix that new clients choose from.
+ */
+export type Plan = { 
+/**
+ * How often it is paid.
+ */
+interval: Interval, 
+/**
+ * Its price per interval, in minor units.
+ */
+amount_minor: number, 
+/**
+ * The share of the new clients that choose it, as a fraction with at most six decimals. All shares add up to 1.
+ */
+share: string, };
 
 /**
  * Towards platinum.
@@ -1881,6 +2078,10 @@ export type Calls = {
   clients: { args: Nothing; answer: Array<Client> };
   /** One client with the reason of every cent. */
   client: { args: { referral: string }; answer: ClientDetail };
+  /** What the last half year suggests for a forecast. */
+  suggested_what_if: { args: Nothing; answer: Assumptions };
+  /** What the agency would earn if the coming months went so. */
+  what_if: { args: Assumptions; answer: Forecast };
   /** Where the agency's payouts go. */
   stripe_account: { args: Nothing; answer: ConnectedAccount };
   /** Leave the Stripe account for another. */
@@ -1966,6 +2167,8 @@ export const CALLS: { readonly [K in keyof Calls]: Way } = {
   set_slug: { method: 'POST', path: '/v1/slug' },
   clients: { method: 'GET', path: '/v1/clients' },
   client: { method: 'GET', path: '/v1/clients/{referral}' },
+  suggested_what_if: { method: 'GET', path: '/v1/what-if' },
+  what_if: { method: 'POST', path: '/v1/what-if' },
   stripe_account: { method: 'GET', path: '/v1/stripe-account' },
   replace_account: { method: 'POST', path: '/v1/stripe-account/replace' },
   payouts: { method: 'GET', path: '/v1/payouts' },
