@@ -154,7 +154,7 @@ step('it makes a link for a campaign and copies it', async () => {
 step('every cent of a client has its reason', async () => {
   const agency = (await demo.people()).find(earns);
   const token = await demo.token(agency.person);
-  const clients = await demo.get('/v1/clients', token);
+  const { rows: clients } = await demo.get('/v1/clients?limit=500', token);
   const client = clients.find(({ earned_minor }) => earned_minor > 0);
   assert.ok(client, 'A client has earned something.');
   const { lines } = await demo.get(`/v1/clients/${encodeURIComponent(client.referral)}`, token);

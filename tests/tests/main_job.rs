@@ -14,7 +14,7 @@ use product_tests::story::{Interval, Price};
 use product_tests::{Api, Browser, Config, Refusal, World};
 use serde_json::{Value, json};
 use wire::{
-    Client, ClientDetail, CreateLink, DemoPerson, DraftRun, ErrorCode, JoinPartner, Joined, Link, Overview, Payout,
+    ClientDetail, ClientPage, CreateLink, DemoPerson, DraftRun, ErrorCode, JoinPartner, Joined, Link, Overview, Payout,
     PayoutDetail, PayoutState, Reconcile, Reconciliation, Role, Run, RunState, Session, SignUp, Utm,
 };
 
@@ -522,8 +522,8 @@ async fn bad_input_gets_a_clear_answer_and_loses_nothing() -> Result<()> {
     // The API is killed and started again: nothing that was answered is lost.
     stage.world.kill_api();
     stage.world.start_api().await?;
-    let clients: Vec<Client> = api.call(Some(&owner), "clients", &Value::Null).await?;
-    ensure!(clients.len() == 1 && clients[0].earned_minor == 10_000);
+    let clients: ClientPage = api.call(Some(&owner), "clients", &Value::Null).await?;
+    ensure!(clients.total == 1 && clients.rows.len() == 1 && clients.rows[0].earned_minor == 10_000);
     Ok(())
 }
 

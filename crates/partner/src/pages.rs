@@ -1,15 +1,11 @@
 //! An agency's pages, each computed by the engine out of its own facts. Pure.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Months, TimeDelta, Utc};
-use commission::{
-    ClientStatus, Fact, Line, LineKind, LineStatus, Reason, ReferralState, Statement, TermsBook, is_free_mail,
-};
+use commission::{ClientStatus, Fact, Line, LineStatus, Reason, Statement, TermsBook};
 use url::Url;
 use wire::{
-    Client, ConnectedAccount, Estimate, Funnel, MonthEarned, NextPayout, NextStep, NextStepKind, NotPaidReason,
-    Overview, PartnerName, Payout, Role, Touch,
+    ConnectedAccount, Estimate, Funnel, MonthEarned, NextPayout, NextStep, NextStepKind, NotPaidReason, Overview,
+    PartnerName, Payout, Role, Touch,
 };
 
 use crate::link::share_url;
@@ -200,14 +196,6 @@ fn months(lines: &[Line], now: DateTime<Utc>) -> Vec<MonthEarned> {
         .collect()
 }
 
-/// What a client is called: by its domain, unless that says nothing of it.
-pub fn client_name(email_domain: Option<&str>, referral: &str) -> String {
-    match email_domain {
-        Some(domain) if !is_free_mail(domain) => domain.to_owned(),
-        _ => format!("Client {}", referral.get(..8).unwrap_or(referral)),
-    }
-}
-
 /// Where an agency's payouts go.
 pub fn connected_account(profile: &Profile, now: DateTime<Utc>) -> ConnectedAccount {
     let needs = profile.account.is_some() && !profile.requirements.is_empty();
@@ -217,45 +205,6 @@ pub fn connected_account(profile: &Profile, now: DateTime<Utc>) -> ConnectedAcco
         reaches_bank: profile.payouts_enabled != 0,
         needs: needs.then(|| sentence(&profile.requirements, 3)),
         rests_until: profile.frozen_until_ms.map(at).filter(|until| *until > now),
-    }
-}
-
-/// The clients of a statement, the newest first.
-pub fn clients(statement: &Statement, terms: &TermsBook, now: DateTime<Utc>) -> Vec<Client> {
-    let mut lines: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
-    for line in &statement.lines {
-        if let Some(referral) = &line.referral {
-            lines.entry(referral).or_default().push(line);
-        }
-    }
-    let of = |r: &ReferralState| lines.get(r.referral.as_str()).map(Vec::as_slice).unwrap_or_default().to_vec();
-    statement.referrals.iter().rev().map(|r| client(r, &of(r), terms, now)).collect()
-}
-
-fn client(r: &ReferralState, lines: &[&Line], terms: &TermsBook, now: DateTime<Utc>) -> Client {
-    let earns = |l: &&&Line| matches!(l.status, LineStatus::Vested | LineStatus::Pending | LineStatus::Held);
-    let of_rate = |l: &&&Line| matches!(l.kind, LineKind::FirstYear | LineKind::Recurring);
-    let this_month = month(now);
-    Client {
-        referral: r.referral.clone(),
-        name: client_name(r.client_email_domain.as_deref(), &r.referral),
-        signed_up_at: r.signed_up_at,
-        status: r.status,
-        annual_price_minor: r.annual_price_minor,
-        tenure_month: r.tenure_month,
-        first_year_months: terms.versions().iter().find(|t| t.id == r.terms).map_or(0, |t| t.first_year_months),
-        rate: lines.iter().filter(of_rate).max_by_key(|l| l.earned_at).and_then(|l| l.rate.clone()),
-        turns_recurring_at: r.turns_recurring_at,
-        vests_at: r.streak_vests_at,
-        flags: r.flags.clone(),
-        under_review: r.under_review,
-        this_month_minor: lines
-            .iter()
-            .filter(earns)
-            .filter(|l| month(l.earned_at) == this_month)
-            .map(|l| l.amount_minor)
-            .sum(),
-        earned_minor: r.earned_minor,
     }
 }
 

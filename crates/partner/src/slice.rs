@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 use wire::{
-    Client, ClientDetail, ConnectedAccount, Link, Overview, Payout, PayoutDetail, PayoutState, Role, StatementProof,
+    ClientDetail, ClientPage, ClientsQuery, ConnectedAccount, Link, Overview, Payout, PayoutDetail, PayoutState, Role,
+    StatementProof,
 };
 
+use crate::client_page::{client_page, clients};
 use crate::link::{Sites, Utm, share_url};
-use crate::pages::{Overviewing, clients, connected_account, day_number, funnel_since, overview, touches};
+use crate::pages::{Overviewing, connected_account, day_number, funnel_since, overview, touches};
 use crate::standing::next_month;
 
 /// Form of the rows. An app that knows an older one must be updated.
@@ -130,6 +132,7 @@ impl LinkRow {
             created_at: at(self.created_ms),
             clicks,
             signups,
+            pending: false,
         }
     }
 }
@@ -342,12 +345,12 @@ impl Slice {
             .collect()
     }
 
-    /// Its clients, the newest first, as of `now`.
+    /// Those of its clients that are asked for, as of `now`.
     ///
     /// # Errors
     /// As [`Self::statement`].
-    pub fn clients(&self, now: DateTime<Utc>) -> Result<Vec<Client>, SliceError> {
-        Ok(clients(&self.statement(crate::pages::until(now))?, &self.terms, now))
+    pub fn clients(&self, asked: &ClientsQuery, now: DateTime<Utc>) -> Result<ClientPage, SliceError> {
+        Ok(client_page(&self.statement(crate::pages::until(now))?, &self.terms, asked, now))
     }
 
     /// One of them, with the reason of every cent; `None` where there is no such client.
@@ -356,7 +359,8 @@ impl Slice {
     /// As [`Self::statement`].
     pub fn client(&self, referral: &str, now: DateTime<Utc>) -> Result<Option<ClientDetail>, SliceError> {
         let statement = self.statement(crate::pages::until(now))?;
-        let Some(client) = clients(&statement, &self.terms, now).into_iter().find(|c| c.referral == referral) else {
+        let found = statement.referrals.iter().find(|r| r.referral == referral);
+        let Some(client) = found.and_then(|r| clients(&statement, &self.terms, &[r], now).pop()) else {
             return Ok(None);
         };
         let of_it = |l: &commission::Line| l.referral.as_deref() == Some(referral);

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use partner::{LinkRow, NewLink, read_campaign, read_uuid};
 use serde::Deserialize;
 use url::Url;
-use wire::{CreateLink, Link, UpdateLink};
+use wire::{CreateLink, Link, LinksQuery, UpdateLink};
 
 use crate::auth::Partner;
 use crate::db::{Stmt, guard};
@@ -63,18 +63,11 @@ async fn load(app: &App, partner: &Partner, id: Option<&str>, archived: bool) ->
     Ok(rows.into_iter().map(|r| r.link(&app.config.public_url)).collect())
 }
 
-/// Which links.
-#[derive(Deserialize, utoipa::IntoParams)]
-pub(crate) struct Asked {
-    #[serde(default)]
-    archived: bool,
-}
-
 /// `GET /v1/links`; with `?archived=true` those that were put out of the list.
 pub(crate) async fn list(
     State(app): State<App>,
     partner: Partner,
-    Params(asked): Params<Asked>,
+    Params(asked): Params<LinksQuery>,
 ) -> Result<Json<Vec<Link>>, ApiError> {
     load(&app, &partner, None, asked.archived).await.map(Json)
 }

@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use partner::{Overviewing, clients as clients_of, funnel_since, next_month, touches, until};
+use partner::{Overviewing, client_page, clients as clients_of, funnel_since, next_month, touches, until};
 use serde::Deserialize;
-use wire::{Client, ClientDetail, Overview, Payout, PayoutDetail, PayoutState};
+use wire::{ClientDetail, ClientPage, ClientsQuery, Overview, Payout, PayoutDetail, PayoutState};
 
 use crate::auth::Partner;
-use crate::error::{ApiError, Segment, not_found};
+use crate::error::{ApiError, Params, Segment, not_found};
 use crate::runs::{self, PayoutRow};
 use crate::{App, journal, sql, sync_rows};
 
@@ -60,11 +60,15 @@ pub(crate) async fn overview(State(app): State<App>, partner: Partner) -> Result
 }
 
 /// `GET /v1/clients`.
-pub(crate) async fn clients(State(app): State<App>, partner: Partner) -> Result<Json<Vec<Client>>, ApiError> {
+pub(crate) async fn clients(
+    State(app): State<App>,
+    partner: Partner,
+    Params(asked): Params<ClientsQuery>,
+) -> Result<Json<ClientPage>, ApiError> {
     let now = app.host.now();
     let facts = journal::partner_facts(&app, &partner.code, None).await?;
     let statement = journal::statement(&app, &facts, &partner.code, until(now))?;
-    Ok(Json(clients_of(&statement, &app.config.terms, now)))
+    Ok(Json(client_page(&statement, &app.config.terms, &asked, now)))
 }
 
 /// `GET /v1/clients/{referral}`.
@@ -80,7 +84,8 @@ pub(crate) async fn client(
     let now = app.host.now();
     let facts = journal::partner_facts(&app, &partner.code, None).await?;
     let statement = journal::statement(&app, &facts, &partner.code, until(now))?;
-    let client = clients_of(&statement, &app.config.terms, now).into_iter().find(|c| c.referral == referral);
+    let found = statement.referrals.iter().find(|r| r.referral == referral);
+    let client = found.and_then(|r| clients_of(&statement, &app.config.terms, &[r], now).pop());
     let client = client.ok_or_else(|| not_found("There is no such client."))?;
     let lines = statement.lines.into_iter().rev().filter(|l| l.referral.as_ref() == Some(&referral)).collect();
     let row = sync_rows::client(&app, &partner.code, &referral).await?;

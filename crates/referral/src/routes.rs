@@ -216,7 +216,11 @@ fn routes(config: &Config) -> Routes {
         .post("/v1/links/{link}", links::update, "Rename or archive a link.")
         .get("/v1/slug", slug::get, "The agency's own name in its links.")
         .post("/v1/slug", slug::set, "Choose that name, change it, or give it up.")
-        .get("/v1/clients", pages::clients, "The agency's clients, the newest first.")
+        .get(
+            "/v1/clients",
+            pages::clients,
+            "Some of the agency's clients, the newest first unless another order is asked for.",
+        )
         .get("/v1/clients/{referral}", pages::client, "One client with the reason of every cent.")
         .get("/v1/sync/pull", sync::pull, "What changed in an agency's records, for the copy that its app keeps.")
         .post("/v1/sync/push", push::push, "What was done in the app without a network.")

@@ -453,7 +453,7 @@ async fn refunds_take_back_the_share_without_tax_and_no_more_than_all() {
     world.pass(TimeDelta::hours(1));
     let owner = world.session("owner@agency.example").await;
     let (_, clients) = world.call("GET", "/v1/clients", &owner, Value::Null).await;
-    let path = format!("/v1/clients/{}", clients[0]["referral"].as_str().unwrap());
+    let path = format!("/v1/clients/{}", clients["rows"][0]["referral"].as_str().unwrap());
     let (_, client) = world.call("GET", &path, &owner, Value::Null).await;
     let lines: Vec<i64> =
         client["lines"].as_array().unwrap().iter().map(|l| l["amount_minor"].as_i64().unwrap()).collect();

@@ -91,7 +91,7 @@ calls! {
     /// The owner accepts the terms in force.
     accept_terms: Post "/v1/terms/accept" (AcceptTerms) -> Vec<AcceptedTerms>;
     /// The agency's links, the newest first.
-    links: Get "/v1/links" (Nothing) -> Vec<Link>;
+    links: Get "/v1/links" (LinksQuery) -> Vec<Link>;
     /// Make a link.
     create_link: Post "/v1/links" (CreateLink) -> Link;
     /// Rename or archive a link.
@@ -100,8 +100,8 @@ calls! {
     slug: Get "/v1/slug" (Nothing) -> Slug;
     /// Choose that name, change it, or give it up.
     set_slug: Post "/v1/slug" (SetSlug) -> Slug;
-    /// The agency's clients, the newest first.
-    clients: Get "/v1/clients" (Nothing) -> Vec<Client>;
+    /// Some of the agency's clients.
+    clients: Get "/v1/clients" (ClientsQuery) -> ClientPage;
     /// One client with the reason of every cent.
     client: Get "/v1/clients/{referral}" (Nothing) -> ClientDetail;
     /// What the last half year suggests for a forecast.

@@ -3,7 +3,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use commission::{ClientStatus, Flag, Line, PlatinumProgress, Tier, Totals, VolumeProgress};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{PartnerName, Role};
 
@@ -204,6 +204,15 @@ pub struct CreateLink {
     pub utm: Utm,
 }
 
+/// `GET /v1/links`: which links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema, IntoParams)]
+pub struct LinksQuery {
+    /// Those that were put out of the list, instead of those in it.
+    #[serde(default)]
+    #[ts(as = "Option<bool>", optional)]
+    pub archived: bool,
+}
+
 /// A referral link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Link {
@@ -226,6 +235,91 @@ pub struct Link {
     /// It was put out of the list; it still leads and credits.
     #[serde(default)]
     pub archived: bool,
+    /// It was made on this computer and the API has not been told yet; it works already. The API never says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub pending: bool,
+}
+
+/// `GET /v1/clients`: which clients, in which order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema, IntoParams)]
+pub struct ClientsQuery {
+    /// Words that must be in the client's name or its id; case, accents and dots do not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub find: Option<String>,
+    /// Only those that are at this point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    #[param(inline)]
+    pub status: Option<ClientChoice>,
+    /// What they are put in order by; `signed_up` where it is left out.
+    #[serde(default)]
+    #[ts(as = "Option<ClientOrder>", optional)]
+    #[param(inline)]
+    pub sort: ClientOrder,
+    /// The smallest first, instead of the largest.
+    #[serde(default)]
+    #[ts(as = "Option<bool>", optional)]
+    pub ascending: bool,
+    /// How many are left out at the beginning.
+    #[serde(default)]
+    #[ts(as = "Option<u32>", optional)]
+    pub from: u32,
+    /// How many rows at most: 100 where it is left out, never more than 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub limit: Option<u32>,
+}
+
+/// At which point clients are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientChoice {
+    /// Signed up, and no subscription yet.
+    SignedUp,
+    /// A live subscription, and nothing paid yet.
+    Trial,
+    /// Paying.
+    Active,
+    /// Had subscriptions and has none now.
+    Canceled,
+    /// A person is to decide about the referral, wherever the client stands.
+    UnderReview,
+}
+
+/// What clients are put in order by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientOrder {
+    /// When they signed up.
+    #[default]
+    SignedUp,
+    /// Name.
+    Name,
+    /// Where they stand, those under review before the others.
+    Status,
+    /// Annualised price of the live subscriptions.
+    AnnualPrice,
+    /// Month of tenure.
+    TenureMonth,
+    /// What they earned in the running month.
+    ThisMonth,
+    /// What they earned over all time.
+    Earned,
+}
+
+/// Some of an agency's clients.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, TS, ToSchema)]
+pub struct ClientPage {
+    /// All clients of the agency.
+    pub total: u32,
+    /// Those of all that have a live subscription and have paid.
+    pub paying: u32,
+    /// Those of all that were asked for.
+    pub found: u32,
+    /// Those of the found that were asked for.
+    pub rows: Vec<Client>,
 }
 
 /// A referred client, as its agency sees it.

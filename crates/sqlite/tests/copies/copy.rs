@@ -87,9 +87,9 @@ impl Copy {
         assert_eq!(json!(slice.links(false)), get("/v1/links".into()).await);
         assert_eq!(json!(slice.links(true)), get("/v1/links?archived=true".into()).await);
         assert_eq!(json!(slice.connected_account(now)), get("/v1/stripe-account".into()).await);
-        let clients = slice.clients(now).unwrap();
+        let clients = slice.clients(&wire::ClientsQuery::default(), now).unwrap();
         assert_eq!(json!(clients), get("/v1/clients".into()).await);
-        for client in clients {
+        for client in clients.rows {
             let path = format!("/v1/clients/{}", client.referral);
             assert_eq!(json!(slice.client(&client.referral, now).unwrap().unwrap()), get(path).await);
         }

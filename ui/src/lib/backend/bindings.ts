@@ -225,6 +225,11 @@ this_month_minor: number,
 earned_minor: number, };
 
 /**
+ * At which point clients are.
+ */
+export type ClientChoice = "signed_up" | "trial" | "active" | "canceled" | "under_review";
+
+/**
  * `GET /v1/clients/{referral}`: a client and the reason of every cent.
  */
 export type ClientDetail = { 
@@ -242,9 +247,64 @@ lines: Array<Line>,
 touches: Array<Touch>, };
 
 /**
+ * What clients are put in order by.
+ */
+export type ClientOrder = "signed_up" | "name" | "status" | "annual_price" | "tenure_month" | "this_month" | "earned";
+
+/**
+ * Some of an agency's clients.
+ */
+export type ClientPage = { 
+/**
+ * All clients of the agency.
+ */
+total: number, 
+/**
+ * Those of all that have a live subscription and have paid.
+ */
+paying: number, 
+/**
+ * Those of all that were asked for.
+ */
+found: number, 
+/**
+ * Those of the found that were asked for.
+ */
+rows: Array<Client>, };
+
+/**
  * Where a client stands.
  */
 export type ClientStatus = "signed_up" | "trial" | "active" | "canceled";
+
+/**
+ * `GET /v1/clients`: which clients, in which order.
+ */
+export type ClientsQuery = { 
+/**
+ * Words that must be in the client's name or its id; case, accents and dots do not matter.
+ */
+find?: string, 
+/**
+ * Only those that are at this point.
+ */
+status?: ClientChoice, 
+/**
+ * What they are put in order by; `signed_up` where it is left out.
+ */
+sort?: ClientOrder, 
+/**
+ * The smallest first, instead of the largest.
+ */
+ascending?: boolean, 
+/**
+ * How many are left out at the beginning.
+ */
+from?: number, 
+/**
+ * How many rows at most: 100 where it is left out, never more than 500.
+ */
+limit?: number, };
 
 /**
  * `POST /v1/runs/{run}/close`: needs a fresh sign-in; what is still queued is not paid by this run.
@@ -920,7 +980,20 @@ signups: number,
 /**
  * It was put out of the list; it still leads and credits.
  */
-archived: boolean, };
+archived: boolean, 
+/**
+ * It was made on this computer and the API has not been told yet; it works already. The API never says so.
+ */
+pending?: boolean, };
+
+/**
+ * `GET /v1/links`: which links.
+ */
+export type LinksQuery = { 
+/**
+ * Those that were put out of the list, instead of those in it.
+ */
+archived?: boolean, };
 
 /**
  * A transfer in Stripe's list of an item.
@@ -2065,7 +2138,7 @@ export type Calls = {
   /** The owner accepts the terms in force. */
   accept_terms: { args: AcceptTerms; answer: Array<AcceptedTerms> };
   /** The agency's links, the newest first. */
-  links: { args: Nothing; answer: Array<Link> };
+  links: { args: LinksQuery; answer: Array<Link> };
   /** Make a link. */
   create_link: { args: CreateLink; answer: Link };
   /** Rename or archive a link. */
@@ -2074,8 +2147,8 @@ export type Calls = {
   slug: { args: Nothing; answer: Slug };
   /** Choose that name, change it, or give it up. */
   set_slug: { args: SetSlug; answer: Slug };
-  /** The agency's clients, the newest first. */
-  clients: { args: Nothing; answer: Array<Client> };
+  /** Some of the agency's clients. */
+  clients: { args: ClientsQuery; answer: ClientPage };
   /** One client with the reason of every cent. */
   client: { args: { referral: string }; answer: ClientDetail };
   /** What the last half year suggests for a forecast. */
