@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -19,7 +21,9 @@ use crate::files;
 use crate::keychain::{Keychain, SecretStore};
 use crate::links::may_open;
 use crate::money::{KeepMoneyKey, Money, MoneyKey, SendHere, SendingHere};
-use crate::natives::{self, HostInfo, Nothing, OpenUrl, SaveFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo};
+use crate::natives::{
+    self, HostInfo, Nothing, OpenUrl, SaveFile, SaveOwnFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo,
+};
 use crate::request::{Request, canonical};
 use crate::session::{Sessions, cannot_act, cannot_read};
 
@@ -195,7 +199,18 @@ impl Desk {
             Err(Failure::Away(away)) => return Err(cannot_read(&self.sessions.api, &away)),
         };
         let file = answered.file.ok_or_else(|| ErrorBody::new(ErrorCode::Unavailable, "The API gave no file."))?;
-        let path = files::save(&self.host.downloads, &file.name, &file.bytes).map_err(|error| {
+        self.take_away(&file.name, &file.bytes)
+    }
+
+    pub(crate) async fn save_own(&self, what: SaveOwnFile) -> Result<SavedFile, ErrorBody> {
+        let bytes = STANDARD.decode(&what.base64).map_err(|_| {
+            ErrorBody::new(ErrorCode::Invalid, "The page gave a file that cannot be read. Nothing was saved.")
+        })?;
+        self.take_away(&what.name, &bytes)
+    }
+
+    fn take_away(&self, name: &str, bytes: &[u8]) -> Result<SavedFile, ErrorBody> {
+        let path = files::save(&self.host.downloads, name, bytes).map_err(|error| {
             let message = format!("The file could not be saved in {} ({error}).", self.host.downloads.display());
             ErrorBody::new(ErrorCode::Unavailable, message)
         })?;

@@ -27,6 +27,7 @@ pub use desk::{Answer, Desk, Host, Opener};
 pub use keychain::{OsKeychain, SecretStore, StoreFault};
 pub use money::{KeepMoneyKey, MoneyKey, SendHere, SendingHere};
 pub use natives::{
-    HostInfo, NATIVES, Native, OpenUrl, SaveFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo, typescript,
+    HostInfo, NATIVES, Native, OpenUrl, SaveFile, SaveOwnFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo,
+    typescript,
 };
 pub use wire::ErrorBody;

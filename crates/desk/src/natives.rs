@@ -57,6 +57,8 @@ natives! {
     sign_out(Nothing) -> () = sign_out;
     /// Save a file of the API's in the person's folder of downloads.
     save(SaveFile) -> SavedFile = save;
+    /// Save a file that the page made in the person's folder of downloads.
+    save_own(SaveOwnFile) -> SavedFile = save_own;
     /// Show an address in the browser.
     open(OpenUrl) -> () = open_url;
     /// What the person should know about this computer, such as a keychain that is missing.
@@ -121,7 +123,16 @@ pub struct SaveFile {
     pub args: Value,
 }
 
-/// Answer of `save`.
+/// Arguments of `save_own`.
+#[derive(Debug, Deserialize, TS)]
+pub struct SaveOwnFile {
+    /// What it is to be called; of it only what every system takes is kept.
+    pub name: String,
+    /// What is in it, in base64.
+    pub base64: String,
+}
+
+/// Answer of `save` and `save_own`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
 pub struct SavedFile {
     /// Where it is now.
@@ -167,6 +178,7 @@ pub fn typescript(bindings: &str) -> String {
         SignInAtIssuer::decl(&config),
         OpenUrl::decl(&config),
         SaveFile::decl(&config),
+        SaveOwnFile::decl(&config),
         SavedFile::decl(&config),
         HostInfo::decl(&config),
         MoneyKey::decl(&config),

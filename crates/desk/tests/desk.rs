@@ -68,6 +68,22 @@ async fn a_file_is_saved_among_the_downloads_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn what_a_page_made_is_saved_without_the_api_and_within_the_folder() {
+    let mut bench = Bench::new();
+    let desk = bench.desk();
+    bench.api.go_away();
+    let file = json!({ "name": "../QR Spring.svg", "base64": "PHN2Zy8+" });
+    let saved = ask(&desk, "save_own", file).await;
+    let path = bench.downloads().join("-QR-Spring.svg");
+    assert_eq!(saved["path"], path.display().to_string());
+    assert_eq!(std::fs::read(&path).expect("the file"), b"<svg/>");
+
+    let broken = json!({ "name": "QR.svg", "base64": "PHN2Zy8" });
+    assert_eq!(refusal(&desk, "save_own", broken).await.code, ErrorCode::Invalid);
+    assert_eq!(std::fs::read_dir(bench.downloads()).expect("the folder").count(), 1);
+}
+
+#[tokio::test]
 async fn saved_answers_show_while_the_api_is_away() {
     let mut bench = Bench::new();
     let desk = bench.desk();

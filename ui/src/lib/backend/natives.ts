@@ -40,6 +40,16 @@ file: string,
  */
 args: object, };
 
+export type SaveOwnFile = { 
+/**
+ * What it is to be called; of it only what every system takes is kept.
+ */
+name: string, 
+/**
+ * What is in it, in base64.
+ */
+base64: string, };
+
 export type SavedFile = { 
 /**
  * Where it is now.
@@ -132,6 +142,8 @@ export type Natives = {
   sign_out: { args: Record<string, never>; answer: null };
   /** Save a file of the API's in the person's folder of downloads. */
   save: { args: SaveFile; answer: SavedFile };
+  /** Save a file that the page made in the person's folder of downloads. */
+  save_own: { args: SaveOwnFile; answer: SavedFile };
   /** Show an address in the browser. */
   open: { args: OpenUrl; answer: null };
   /** What the person should know about this computer, such as a keychain that is missing. */
