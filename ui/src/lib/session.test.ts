@@ -21,6 +21,7 @@ beforeEach(() => {
     money: null,
     call: () => Promise.reject(new CallError('offline', 'Not here.')),
     save: () => Promise.resolve(null),
+    saveOwn: () => Promise.resolve(null),
     resume: () => Promise.resolve(null),
     signIn: ({ email }) => Promise.resolve(account(email, 'owner')),
     signInDemo: (id) => Promise.resolve(account(id, 'finance')),

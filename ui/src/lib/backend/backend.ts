@@ -13,6 +13,8 @@ export type Answer<T> = {
   as_of: string;
   /** True when the API was out of reach and this is the copy kept on this computer. */
   saved: boolean;
+  /** True when that copy does not hold together: no figure of it may be shown. */
+  untrusted?: boolean;
 };
 
 /** The executor of this computer. */
@@ -40,6 +42,11 @@ export interface Backend {
    * `CallError`.
    */
   save<N extends DownloadName>(name: N, args: Downloads[N]): Promise<string | null>;
+  /**
+   * Saves a file that the page made. Answers where it is; `null` where the host shows that itself. Rejects with a
+   * `CallError`.
+   */
+  saveOwn(name: string, mime: string, bytes: Uint8Array<ArrayBuffer>): Promise<string | null>;
   /** Who is signed in from before; `null` when nobody is. */
   resume(): Promise<Account | null>;
   /** Exchanges the code of an e-mail for a session. */
@@ -66,12 +73,15 @@ export class CallError extends Error {
   readonly code: ErrorCode;
   /** What is different from the seal that the call was meant for. */
   readonly diff: SealDiff | null;
+  /** What was kept on this computer does not hold together, so that nothing of it may be shown. */
+  readonly untrusted: boolean;
 
-  constructor(code: ErrorCode, message: string, diff: SealDiff | null = null) {
+  constructor(code: ErrorCode, message: string, diff: SealDiff | null = null, untrusted = false) {
     super(message);
     this.name = 'CallError';
     this.code = code;
     this.diff = diff;
+    this.untrusted = untrusted;
   }
 }
 
@@ -97,7 +107,7 @@ export function toCallError(value: unknown): CallError {
     const { code, message } = value;
     if (typeof code === 'string' && code in CODES && typeof message === 'string') {
       const diff = 'diff' in value && typeof value.diff === 'object' ? (value.diff as SealDiff | null) : null;
-      return new CallError(code as ErrorCode, message, diff);
+      return new CallError(code as ErrorCode, message, diff, 'untrusted' in value && value.untrusted === true);
     }
   }
   return new CallError('unavailable', 'The answer could not be read. Try again in a moment.');

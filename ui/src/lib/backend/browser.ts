@@ -28,13 +28,13 @@ export class BrowserBackend implements Backend {
     const file = await response.blob().catch(() => {
       throw new CallError('offline', 'The connection broke before the whole file was here. Try again.');
     });
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(file);
-    link.download = /filename="([^"]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? name;
-    link.click();
-    // The browser reads it after this turn.
-    setTimeout(() => URL.revokeObjectURL(link.href), TIMEOUT_MS);
+    takeAway(file, /filename="([^"]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? name);
     return null;
+  }
+
+  saveOwn(name: string, mime: string, bytes: Uint8Array<ArrayBuffer>): Promise<string | null> {
+    takeAway(new Blob([bytes], { type: mime }), name);
+    return Promise.resolve(null);
   }
 
   /** Renews the session by its cookie. Several callers share one renewal, and several tabs take turns. */
@@ -169,6 +169,16 @@ export class BrowserBackend implements Backend {
       );
     }
   }
+}
+
+/** Hands a file to the browser, which shows that it has it. */
+function takeAway(file: Blob, name: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(file);
+  link.download = name;
+  link.click();
+  // The browser reads it after this turn.
+  setTimeout(() => URL.revokeObjectURL(link.href), TIMEOUT_MS);
 }
 
 async function read(response: Response): Promise<unknown> {
