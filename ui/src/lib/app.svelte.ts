@@ -10,10 +10,16 @@ import { Session } from './session.svelte';
 export class App {
   readonly session: Session;
   readonly #queries = new Queries();
+  /** What pages remember of where the person was. */
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity -- Nothing is rendered from the map itself.
+  readonly #kept = new Map<string, unknown>();
   route = $state.raw<Route>(parseRoute(location.hash));
 
   constructor(backend: Backend) {
-    this.session = new Session(backend, () => this.#queries.clear());
+    this.session = new Session(backend, () => {
+      this.#queries.clear();
+      this.#kept.clear();
+    });
     window.addEventListener('hashchange', () => {
       this.route = parseRoute(location.hash);
     });
@@ -21,6 +27,12 @@ export class App {
 
   query<N extends CallName>(name: N, args: Args<N>): Query<AnswerOf<N>> {
     return this.#queries.of(this.session, name, args);
+  }
+
+  /** The same object under a name until the person is another. */
+  keep<T>(name: string, make: () => T): T {
+    if (!this.#kept.has(name)) this.#kept.set(name, make());
+    return this.#kept.get(name) as T;
   }
 
   go(route: Route): void {

@@ -4,6 +4,8 @@ import { isAway, waitMs } from './retry';
 import type { Session } from './session.svelte';
 
 const REFRESH_MS = 30_000;
+/** What came within this is not asked for again when its page opens. */
+const JUST_NOW_MS = 1000;
 /** Answers that are kept; those that were not looked at for the longest go first. */
 const KEPT = 300;
 const UNTRUSTED = 'The copy kept on this computer does not hold together, so its figures are hidden. They come back as soon as AIKit can be reached.';
@@ -124,7 +126,7 @@ export function keepFresh(query: Looked, everyMs = REFRESH_MS): () => void {
     look();
   };
   // An effect calls this, and must not run again because a question is under way.
-  untrack(look);
+  untrack(() => (query.error === null && query.answer !== null && Date.now() - query.answer.arrivedMs < JUST_NOW_MS ? later() : look()));
   document.addEventListener('visibilitychange', look);
   window.addEventListener('focus', look);
   window.addEventListener('online', back);
