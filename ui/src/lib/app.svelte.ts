@@ -66,18 +66,9 @@ export class App {
   }
 
   /** Saves a file, and says where it is unless the browser does. */
-  save<N extends DownloadName>(name: N, args: Downloads[N]): Promise<void> {
-    return this.#saved(() => this.session.act(() => this.session.backend.save(name, args)));
-  }
-
-  /** The same of a file that the page made. */
-  saveOwn(name: string, mime: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    return this.#saved(() => this.session.backend.saveOwn(name, mime, bytes));
-  }
-
-  async #saved(save: () => Promise<string | null>): Promise<void> {
+  async save<N extends DownloadName>(name: N, args: Downloads[N]): Promise<void> {
     try {
-      const path = await save();
+      const path = await this.session.act(() => this.session.backend.save(name, args));
       if (path !== null) toast.success(`Saved as ${path}`);
     } catch (caught) {
       toast.error(toCallError(caught).message);

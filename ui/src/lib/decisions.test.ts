@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Account, Client, MonthEarned, Run, RunState } from './backend';
+import type { Account, Client, Link, MonthEarned, Run, RunState } from './backend';
 import { axisLabel, columns, scaleOf } from './bars';
 import { clientWord, orderKey, ORDERS, pressed, START, tenureText } from './clients';
 import { KEYS, readKey } from './keys';
-import { pathProblem, previewLink, utmOf } from './links';
+import { disclosures, filterLinks, pathProblem, previewLink, utmOf } from './links';
 import { movesOnItsOwn, nextDeed, notPaidSummary, shortHash, stepIndex, turns, waterfall } from './runs';
 import { plural } from './words';
 
@@ -140,7 +140,21 @@ describe('a link', () => {
     for (const path of ['', 'pricing', '//evil.example', '/\\evil', 'https://evil.example', '/a@b', '/a b']) {
       expect(pathProblem(path)).not.toBeNull();
     }
-    expect(utmOf({ source: ' mail ', medium: '', campaign: '  ' })).toEqual({ source: 'mail', medium: null, campaign: null });
+    const typed = { source: ' mail ', medium: '', campaign: '  ', content: '', term: '' };
+    expect(utmOf(typed)).toEqual({ source: 'mail', medium: null, campaign: null });
+    expect(utmOf({ ...typed, content: 'top ', term: 'ai' })).toEqual({ source: 'mail', medium: null, campaign: null, content: 'top', term: 'ai' });
+  });
+
+  it('is found by words, without a thought for accents', () => {
+    const link: Link = { id: 'l', campaign: 'Frühjahr', path: '/pricing', utm, url: '', created_at: '', clicks: 0, signups: 0, archived: false };
+    expect(['fruhjahr', 'FRÜH pricing', 'sale', '  '].map((filter) => filterLinks([link], filter).length)).toEqual([1, 1, 1, 1]);
+    expect(filterLinks([link], 'fruhjahr zz')).toEqual([]);
+  });
+
+  it('has its disclosure in three lengths, with the words of the terms as they are', () => {
+    const { short, post, long } = disclosures('We may receive a commission.', 'Studio Halcyon');
+    expect(post).toBe('We may receive a commission.');
+    expect([long.includes(post), long.includes('Studio Halcyon'), short.length < 40]).toEqual([true, true, true]);
   });
 });
 

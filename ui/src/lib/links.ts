@@ -1,4 +1,4 @@
-import type { Utm } from './backend';
+import type { Link, Utm } from './backend';
 
 /** What a link will be, before it is made: the address to share, and the page on AIKit's site that it leads to. */
 export function previewLink(mainUrl: string, code: string, id: string, path: string, utm: Utm): { share: string; leadsTo: string } {
@@ -23,10 +23,40 @@ export function pathProblem(path: string): string | null {
   return null;
 }
 
+/** What is typed about a link, and kept of a template. */
+export type Typed = { path: string; source: string; medium: string; content: string; term: string };
+
 /** UTM values as they are sent: trimmed, and empty ones left out. */
-export function utmOf(typed: { source: string; medium: string; campaign: string }): Utm {
+export function utmOf(typed: Omit<Typed, 'path'> & { campaign: string }): Utm {
   const kept = (text: string) => (text.trim() === '' ? null : text.trim());
-  return { source: kept(typed.source), medium: kept(typed.medium), campaign: kept(typed.campaign) };
+  const utm: Utm = { source: kept(typed.source), medium: kept(typed.medium), campaign: kept(typed.campaign) };
+  const [content, term] = [kept(typed.content), kept(typed.term)];
+  return { ...utm, ...(content === null ? {} : { content }), ...(term === null ? {} : { term }) };
+}
+
+/** UTM values in a line: `newsletter · email · Spring`. */
+export const utmText = ({ utm }: Link): string =>
+  [utm.source, utm.medium, utm.campaign, utm.content, utm.term].filter((part) => part !== null && part !== undefined).join(' · ');
+
+/** Links that have every word of the filter in their campaign, path or UTM values. */
+export function filterLinks(links: Link[], filter: string): Link[] {
+  const plain = (text: string) => text.normalize('NFKD').replace(/\p{M}+/gu, '').toLowerCase();
+  const words = plain(filter).split(/\s+/).filter(Boolean);
+  return links.filter((link) => {
+    const text = plain(`${link.campaign} ${link.path} ${utmText(link)}`);
+    return words.every((word) => text.includes(word));
+  });
+}
+
+export type Length = 'short' | 'post' | 'long';
+
+/** What to say beside a link, by the room there is. The words of the terms are in the middle one, as they are. */
+export function disclosures(ofTerms: string, agency: string): Record<Length, string> {
+  return {
+    short: 'Ad: AIKit partner link',
+    post: ofTerms,
+    long: `About our links to AIKit: ${ofTerms} AIKit pays this commission to ${agency}; it is no part of what you pay us.`,
+  };
 }
 
 function split(path: string): [page: string, query: string] {
