@@ -6,12 +6,16 @@
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { api, cents, dollars } from './api.mjs';
 
+// The reader of QR codes that the tests of the pages use.
+const { default: jsQR } = createRequire(new URL('../../ui/package.json', import.meta.url))('jsqr');
 const base = process.env.BASE_URL;
 if (base === undefined) throw new Error('BASE_URL is not set. Name the address of a running demo, for example http://127.0.0.1:8787/');
 
@@ -151,6 +155,96 @@ step('it makes a link for a campaign and copies it', async () => {
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), made.url);
 });
 
+step('it takes away a QR code of the link, which another program reads', async () => {
+  const made = await page.getByTestId('new-link').textContent();
+  await page.getByRole('button', { name: 'QR code of the new link' }).click();
+  const dialog = page.getByRole('dialog', { name: /^QR code/ });
+  for (const [kind, mime] of [['PNG', 'image/png'], ['SVG', 'image/svg+xml']]) {
+    const [download] = await Promise.all([page.waitForEvent('download'), dialog.getByRole('button', { name: kind, exact: true }).click()]);
+    assert.match(download.suggestedFilename(), /^qr-browser-test-\d+\.(png|svg)$/);
+    assert.equal(await readCode(await readFile(await download.path()), mime), made);
+  }
+  await dialog.getByText('is in your downloads').waitFor();
+  await page.keyboard.press('Escape');
+});
+
+/** What an independent reader finds in a picture that the browser paints. */
+async function readCode(file, mime) {
+  const { dark, width, height } = await page.evaluate(async (address) => {
+    const image = new Image();
+    image.src = address;
+    await image.decode();
+    const canvas = Object.assign(document.createElement('canvas'), { width: image.naturalWidth, height: image.naturalHeight });
+    const paint = canvas.getContext('2d');
+    paint.drawImage(image, 0, 0);
+    const { data } = paint.getImageData(0, 0, canvas.width, canvas.height);
+    const dark = Array.from({ length: data.length / 4 }, (_, dot) => (data[dot * 4] < 128 ? '1' : '0')).join('');
+    return { dark, width: canvas.width, height: canvas.height };
+  }, `data:${mime};base64,${file.toString('base64')}`);
+  const dots = new Uint8ClampedArray(dark.length * 4).fill(255);
+  for (let dot = 0; dot < dark.length; dot++) if (dark[dot] === '1') dots.fill(0, dot * 4, dot * 4 + 3);
+  return jsQR(dots, width, height, { inversionAttempts: 'dontInvert' })?.data;
+}
+
+step('it renames the link, archives it, and takes that back', async () => {
+  const agency = (await demo.people()).find(earns);
+  const token = await demo.token(agency.person);
+  const list = page.getByRole('region', { name: 'Links', exact: true });
+  const [link] = await demo.get('/v1/links', token);
+  const more = () => list.getByLabel(/^More for Browser test/).first();
+
+  await more().click();
+  await list.getByRole('button', { name: /^Rename/ }).click();
+  const dialog = page.getByRole('dialog', { name: 'Rename the link' });
+  await dialog.getByLabel('Campaign').fill(`${link.campaign} renamed`);
+  await dialog.getByRole('button', { name: 'Rename', exact: true }).click();
+  await list.getByText(`${link.campaign} renamed`, { exact: true }).waitFor();
+
+  await more().click();
+  await list.getByRole('button', { name: /^Archive/ }).click();
+  await list.getByText(`${link.campaign} renamed`, { exact: true }).waitFor({ state: 'detached' });
+  assert.equal((await demo.get('/v1/links?archived=true', token))[0].id, link.id);
+  await page.getByLabel('Which links').selectOption('archived');
+  await list.getByText(`${link.campaign} renamed`, { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Undo' }).first().click();
+  await page.getByLabel('Which links').selectOption('live');
+  await list.getByText(`${link.campaign} renamed`, { exact: true }).waitFor();
+  const back = (await demo.get('/v1/links', token)).find(({ id }) => id === link.id);
+  assert.deepEqual([back.archived, back.url, back.utm], [false, link.url, link.utm], 'Only its name has changed.');
+});
+
+step('the clients are one table for the keys', async () => {
+  const agency = (await demo.people()).find(earns);
+  const token = await demo.token(agency.person);
+  const { rows, total } = await demo.get('/v1/clients?sort=earned&ascending=true&limit=500', token);
+  assert.ok(total >= 3, 'The agency has clients to walk through.');
+  await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Clients' }).click();
+  const table = page.getByRole('grid', { name: 'Clients' });
+  const names = async () => (await table.locator('tbody .name a').allTextContents()).map((name) => name.trim());
+  await page.getByLabel('Order').selectOption({ label: 'All time, least first' });
+  await page.waitForFunction((first) => document.querySelector('[data-row="0"] .name a')?.textContent.trim() === first, rows[0].name);
+  assert.equal(await table.getByRole('columnheader', { name: 'All time' }).getAttribute('aria-sort'), 'ascending');
+  assert.equal(await table.getAttribute('aria-rowcount'), String(total + 1));
+  assert.deepEqual(await names(), rows.slice(0, (await names()).length).map(({ name }) => name));
+
+  await table.locator('[data-row="0"]').focus();
+  for (const [key, at] of [['ArrowDown', 1], ['End', total - 1], ['ArrowUp', total - 2], ['Home', 0], ['ArrowDown', 1]]) {
+    await page.keyboard.press(key);
+    await page.waitForFunction((row) => document.activeElement?.dataset.row === row, String(at));
+    assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-rowindex')), String(at + 2));
+  }
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog', { name: rows[1].name }).getByText('Earned, all time').waitFor();
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => document.activeElement?.dataset.row === '1');
+
+  await page.getByLabel('Filter clients').fill('no such client');
+  await page.getByText('No client matches').waitFor();
+  await page.getByRole('button', { name: 'Show all clients' }).click();
+  await table.locator('[data-row="0"] a').waitFor();
+  await page.getByLabel('Order').selectOption({ label: 'Newest first' });
+});
+
 step('every cent of a client has its reason', async () => {
   const agency = (await demo.people()).find(earns);
   const token = await demo.token(agency.person);
@@ -163,6 +257,7 @@ step('every cent of a client has its reason', async () => {
   await page.getByLabel('Filter clients').waitFor();
   await page.keyboard.press('/');
   await page.keyboard.type(client.referral);
+  await page.getByText('1 client found').waitFor();
   await page.getByRole('region', { name: 'Clients' }).getByRole('link').first().click();
   await page.getByRole('dialog', { name: client.name }).getByText('Earned, all time').waitFor();
   assert.deepEqual(await readLines(), lines.map(({ amount_minor, why }) => [dollars(amount_minor), why]));
