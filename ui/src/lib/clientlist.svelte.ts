@@ -5,11 +5,11 @@ import type { Looked, Query } from './query.svelte';
 import { pagesOf } from './rows';
 
 /** Rows of one question to the API. */
-const ROWS = 100;
+const ROWS = 200;
 /** Whoever only flies past rows does not ask for them. */
 const SETTLE_MS = 80;
 
-/** Hundred rows by their number, from 0. */
+/** Some of the rows, by the number of their page from 0. */
 type Page = { number: number; query: Query<ClientPage> };
 type Asked = { find: string; status: Choice; order: Order };
 

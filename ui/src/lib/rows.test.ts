@@ -49,7 +49,7 @@ describe('the list of clients', () => {
   const asked: { args: ClientsQuery; answer: (found: number) => void; fail: () => void }[] = [];
   const page = (found: number, args: ClientsQuery): Answer<ClientPage> => {
     const from = args.from ?? 0;
-    const rows = Array.from({ length: Math.max(Math.min(args.limit ?? 100, found - from), 0) }, (_, n) => ({ referral: `${args.find ?? ''}${from + n}` }));
+    const rows = Array.from({ length: Math.max(Math.min(args.limit ?? 0, found - from), 0) }, (_, n) => ({ referral: `${args.find ?? ''}${from + n}` }));
     return { data: { total: 1000, paying: 5, found, rows: rows as ClientPage['rows'] }, as_of: '2026-11-22T10:00:00Z', saved: false };
   };
   let list: ClientList;
