@@ -195,6 +195,12 @@ impl TermsBook {
         &self.versions[begun.saturating_sub(1)]
     }
 
+    /// The versions that have a say in statements at an instant: those that had begun, or the first.
+    pub fn until(&self, as_of: DateTime<Utc>) -> Self {
+        let begun = self.versions.partition_point(|terms| terms.from <= as_of);
+        Self { versions: self.versions[..begun.max(1)].to_vec() }
+    }
+
     /// All versions, the oldest first.
     pub fn versions(&self) -> &[Terms] {
         &self.versions

@@ -152,6 +152,11 @@ proptest! {
     }
 
     #[test]
+    fn terms_of_the_future_do_not_matter(facts in journal(), book in book(), as_of in as_of()) {
+        prop_assert_eq!(run(&facts, &book, as_of), run(&facts, &book.until(as_of), as_of));
+    }
+
+    #[test]
     fn names_do_not_reach_the_digest(facts in journal(), book in book(), as_of in as_of()) {
         let renamed = facts.iter().cloned().map(|mut fact| {
             match &mut fact.body {

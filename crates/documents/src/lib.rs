@@ -8,6 +8,7 @@ mod paper;
 pub mod receipt;
 pub mod run_book;
 pub mod sheet;
+pub mod sources;
 
 /// Why a document cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

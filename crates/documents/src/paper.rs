@@ -275,7 +275,11 @@ impl<'t> Paper<'t> {
     ///
     /// # Errors
     /// Where the library finds that it is neither; no text can lead to that.
-    pub(crate) fn print(self, metadata: Metadata, attached: EmbeddedFile) -> Result<Vec<u8>, DocumentError> {
+    pub(crate) fn print(
+        self,
+        metadata: Metadata,
+        attached: impl IntoIterator<Item = EmbeddedFile>,
+    ) -> Result<Vec<u8>, DocumentError> {
         let refused = |what: &str| DocumentError::Format(what.to_owned());
         let configuration = ConfigurationBuilder::new()
             .with_archival_validator(Archival::A3_A)
@@ -305,7 +309,9 @@ impl<'t> Paper<'t> {
         document.set_tag_tree(tags(&self.parts, drawn));
         document.set_outline(self.outline());
         document.set_metadata(metadata);
-        document.embed_file(attached).ok_or_else(|| refused("two attachments have one name"))?;
+        for file in attached {
+            document.embed_file(file).ok_or_else(|| refused("two attachments have one name"))?;
+        }
         document.finish().map_err(|error| DocumentError::Format(format!("{error:?}")))
     }
 }

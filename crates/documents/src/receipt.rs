@@ -11,6 +11,7 @@ use wire::PayoutDetail;
 
 use crate::DocumentError;
 use crate::paper::{Heads, Ink, Length, Paper, Role, Style, Typeface, points};
+use crate::sources::{File, Sources};
 
 /// Who pays, as documents name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,9 +31,22 @@ impl Default for Payer {
     }
 }
 
+/// Name of the attachment with the receipt itself.
+pub const STATEMENT: &str = "statement.json";
+
+/// The form of the receipts that [`pdf`] makes. Whoever changes what stands on their pages counts on, so that `verify` does
+/// not take an older receipt for a changed one.
+pub const FORM: u32 = 1;
+
 /// A payout that arrived at Stripe. As JSON it is the `statement.json` that the PDF carries.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Receipt {
+    /// [`FORM`], as it was when the receipt was made.
+    pub form: u32,
+    /// [`commission::RULES_VERSION`], as it was when the receipt was made.
+    pub rules: String,
+    /// The number of the last fact that the run knew of.
+    pub cut: i64,
     /// Who paid.
     pub payer: Payer,
     /// The payout, the agency and the lines. Carried + lines = the amount, in minor units.
@@ -55,7 +69,6 @@ pub struct Receipt {
     /// What the agency says to clients when it recommends the product; may be empty.
     pub disclosure: String,
     /// US Letter instead of A4.
-    #[serde(skip)]
     pub letter: bool,
 }
 
@@ -80,14 +93,14 @@ const SMALL_STRONG: Style = style(points(8), true, Ink::Soft);
 const LEADING: Length = points(13);
 const SMALL_LEADING: Length = points(11);
 
-/// Makes the PDF. The same receipt gives the same bytes.
+/// Makes the PDF, with everything that its figures follow from attached. The same receipt gives the same bytes.
 ///
 /// A letter that the typeface does not have (it has Latin, Greek and Cyrillic) is left out, the agency's code stands beside
 /// its name in any case, and the document says that the attachment has everything in full.
 ///
 /// # Errors
 /// [`DocumentError::DoesNotAddUp`] where the lines and what was carried are not the amount.
-pub fn pdf(receipt: &Receipt) -> Result<Vec<u8>, DocumentError> {
+pub fn pdf(receipt: &Receipt, sources: &Sources) -> Result<Vec<u8>, DocumentError> {
     let detail = &receipt.detail;
     let parts_minor = lines_minor(&detail.lines) + i128::from(detail.carried_minor);
     let amount_minor = i128::from(detail.payout.amount_minor);
@@ -102,7 +115,16 @@ pub fn pdf(receipt: &Receipt) -> Result<Vec<u8>, DocumentError> {
     table(&mut page, receipt);
     small_print(&mut page, receipt);
     feet(&mut page, receipt);
-    page.paper.print(about(receipt), attachment(receipt)?)
+    let json = serde_json::to_vec_pretty(receipt).map_err(|error| DocumentError::Format(error.to_string()))?;
+    let [facts, posted, terms] = sources.files()?;
+    let statement = File {
+        name: STATEMENT,
+        mime_type: "application/json",
+        description: "This receipt and its lines, for programs",
+        bytes: json,
+    };
+    let attached = [statement, facts, posted, terms].map(|file| attachment(receipt, file));
+    page.paper.print(about(receipt), attached)
 }
 
 fn lines_minor(lines: &[Line]) -> i128 {
@@ -365,7 +387,8 @@ fn small_print(page: &mut Writing<'_>, receipt: &Receipt) {
     let mut texts = vec![format!(
         "This receipt is for one transfer that {payer} made to the agency's Stripe account; when it reaches the bank is up to Stripe. \
          It is not a tax document. The digest is the same wherever the statement is computed. The attached statement.json holds this \
-         receipt and its lines for programs."
+         receipt and its lines for programs. facts.jsonl, terms.toml and posted.jsonl are what its figures follow from: \
+         “aikit-partners-server verify” computes them again on any computer, and compares."
     )];
     if !receipt.disclosure.is_empty() {
         texts.push(format!("Whoever recommends the product for a commission says so: “{}”", receipt.disclosure));
@@ -422,16 +445,15 @@ fn date(at: DateTime<Utc>) -> metadata::DateTime {
         .utc_offset_hour(0)
 }
 
-fn attachment(receipt: &Receipt) -> Result<EmbeddedFile, DocumentError> {
-    let json = serde_json::to_vec_pretty(receipt).map_err(|error| DocumentError::Format(error.to_string()))?;
-    Ok(EmbeddedFile {
-        path: "statement.json".into(),
-        mime_type: MimeType::new("application/json"),
-        description: Some("This receipt and its lines, for programs".into()),
+fn attachment(receipt: &Receipt, file: File) -> EmbeddedFile {
+    EmbeddedFile {
+        path: file.name.into(),
+        mime_type: MimeType::new(file.mime_type),
+        description: Some(file.description.into()),
         association_kind: AssociationKind::Data,
-        data: json.into(),
+        data: file.bytes.into(),
         modification_date: Some(date(receipt.paid_at)),
         compress: Some(true),
         location: None,
-    })
+    }
 }

@@ -1,14 +1,15 @@
 //! What can be taken away as a file: receipts, a run for a spreadsheet, the ledger export. `documents` makes them; this loads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use commission::{Fact, FactBody, parse_fact};
+use commission::{Fact, FactBody, RULES_VERSION, own_facts, parse_fact};
 use documents::DocumentError;
 use documents::ledger::{Ledger, Roll, Standing};
-use documents::receipt::Receipt;
+use documents::receipt::{FORM, Receipt};
+use documents::sources::Sources;
 use serde::Deserialize;
 use serde_json::json;
 use wire::{LedgerExport, LedgerSet, PayoutDetail, PayoutState};
@@ -16,7 +17,7 @@ use wire::{LedgerExport, LedgerSet, PayoutDetail, PayoutState};
 use crate::auth::{Partner, Staff};
 use crate::error::{ApiError, Params, Segment, conflict, not_found, unavailable};
 use crate::runs::{self, Head};
-use crate::{App, journal, sql};
+use crate::{App, journal, posting, sql};
 
 pub(crate) const PDF: &str = "application/pdf";
 pub(crate) const CSV: &str = "text/csv; charset=utf-8";
@@ -71,6 +72,7 @@ async fn receipt(app: &App, mut detail: PayoutDetail) -> Result<Response, ApiErr
     struct Row {
         destination: String,
         currency: String,
+        cut: i64,
     }
     let (PayoutState::Paid, Some(transfer), Some(paid_at)) =
         (detail.payout.state, detail.payout.transfer.clone(), detail.payout.paid_at)
@@ -81,12 +83,19 @@ async fn receipt(app: &App, mut detail: PayoutDetail) -> Result<Response, ApiErr
     detail.lines.reverse();
     // When it reaches the bank is up to Stripe, and changes after the receipt was saved.
     detail.payout.bank = None;
-    let row = sql!("SELECT destination, currency FROM run_item WHERE id = ?1", &detail.payout.item);
+    let row = sql!(
+        "SELECT i.destination, i.currency, r.cut FROM run_item i JOIN run r ON r.id = i.run WHERE i.id = ?1",
+        &detail.payout.item
+    );
     let row: Option<Row> = app.db.query(row).await?.first()?;
     let row = row.ok_or_else(|| not_found("There is no such payout."))?;
     let name = format!("receipt-{}-{}.pdf", detail.payout.period, detail.partner.code);
     let config = &app.config;
+    let sources = sources(app, &detail, row.cut).await?;
     let receipt = Receipt {
+        form: FORM,
+        rules: RULES_VERSION.to_owned(),
+        cut: row.cut,
         payer: config.payer.clone(),
         clients: clients(app, &detail).await?,
         reversed_minor: reversed_minor(&payout_facts(app, Some(&detail.partner.code), i64::MAX).await?, &detail),
@@ -99,7 +108,21 @@ async fn receipt(app: &App, mut detail: PayoutDetail) -> Result<Response, ApiErr
         letter: matches!(config.platform_country.as_str(), "US" | "CA"),
         detail,
     };
-    Ok(file(PDF, &name, documents::receipt::pdf(&receipt).map_err(cannot_be_made)?))
+    Ok(file(PDF, &name, documents::receipt::pdf(&receipt, &sources).map_err(cannot_be_made)?))
+}
+
+/// What a payout follows from, as far as it may be given to its agency: nothing that tells of another one, and no reason that
+/// a person of AIKit's wrote for others.
+async fn sources(app: &App, detail: &PayoutDetail, cut: i64) -> Result<Sources, ApiError> {
+    let (partner, as_of) = (detail.partner.code.as_str(), detail.as_of);
+    let recorded = journal::partner_facts(app, partner, Some(cut)).await?;
+    let mut facts = own_facts(&recorded, partner, as_of).map_err(|error| journal::not_computed(&error))?;
+    // A run subtracts what was paid, whenever that was.
+    let known: HashSet<String> = facts.iter().map(|fact| fact.id.clone()).collect();
+    let payouts = journal::payouts_of(&recorded, partner);
+    facts.extend(payouts.into_iter().filter(|fact| !known.contains(&fact.id)).cloned());
+    let posted = posting::vested_before(app, partner, as_of).await?;
+    Ok(Sources::new(facts, &app.config.terms, as_of, posted))
 }
 
 /// What the clients of a payout's lines are called, by referral.

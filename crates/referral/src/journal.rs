@@ -1,5 +1,7 @@
 //! The journal: facts are stored once, in the order of recording, and evaluated by the engine.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use commission::{
     ClientStatus, EvaluateError, Evaluation, Fact, FactBody, Journal, JournalReader, Statement, Tier, evaluate,
@@ -239,6 +241,21 @@ pub(crate) fn statement(app: &App, facts: &[Fact], partner: &str, as_of: DateTim
         tracing::error!(partner, "a partner without a statement");
         unavailable("The statement of this agency cannot be computed yet.")
     })
+}
+
+/// The facts about payouts of a partner, whenever they were made.
+pub(crate) fn payouts_of<'a>(facts: &'a [Fact], partner: &str) -> Vec<&'a Fact> {
+    let paid = facts.iter().filter_map(|fact| match &fact.body {
+        FactBody::PayoutPaid { payout, partner: to, .. } if to == partner => Some(payout.as_str()),
+        _ => None,
+    });
+    let own: HashSet<&str> = paid.collect();
+    let is_own = |fact: &&Fact| match &fact.body {
+        FactBody::PayoutPaid { partner: to, .. } => to == partner,
+        FactBody::PayoutReversed { payout, .. } => own.contains(payout.as_str()),
+        _ => false,
+    };
+    facts.iter().filter(is_own).collect()
 }
 
 /// An agency in a few words, for the demo's list of people.

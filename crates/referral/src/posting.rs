@@ -389,7 +389,32 @@ pub(crate) async fn posted(app: &App, run: &str, partner: &str) -> Result<Option
     Ok(Some((totals, newest_first(lines.collect::<Result<_, ApiError>>()?))))
 }
 
-/// The same of a difference that is not posted yet.
+/// What had been posted of a partner before an instant: the vested amount of each line, by its id.
+pub(crate) async fn vested_before(
+    app: &App,
+    partner: &str,
+    as_of: DateTime<Utc>,
+) -> Result<BTreeMap<String, i64>, ApiError> {
+    #[derive(Deserialize)]
+    struct Row {
+        line: String,
+        vested_minor: i64,
+    }
+    let rows: Vec<Row> = app
+        .db
+        .query(sql!(
+            "SELECT l.line, sum(l.vested_minor) AS vested_minor FROM posted_run r
+             JOIN posting_line l ON l.run = r.id AND l.version = r.posted AND l.partner = ?1
+             WHERE r.as_of < ?2 GROUP BY l.line HAVING sum(l.vested_minor) <> 0",
+            partner,
+            text(as_of),
+        ))
+        .await?
+        .all()?;
+    Ok(rows.into_iter().map(|row| (row.line, row.vested_minor)).collect())
+}
+
+/// What [`posted`] says, of a difference that is not posted yet.
 pub(crate) fn entries(diff: &StatementDiff) -> Vec<Line> {
     let vested = diff.differences.iter().filter(|difference| difference.vested_minor != 0);
     let entries = vested.filter_map(|difference| {

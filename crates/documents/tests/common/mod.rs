@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use commission::{Line, LineKind, LineStatus, Totals};
-use documents::receipt::{Payer, Receipt};
+use commission::{Line, LineKind, LineStatus, RULES_VERSION, TermsBook, Totals, read_journal};
+use documents::receipt::{FORM, Payer, Receipt};
+use documents::sources::Sources;
 use wire::{PartnerName, Payout, PayoutDetail, PayoutState};
 
 pub(crate) fn at(text: &str) -> DateTime<Utc> {
@@ -46,6 +47,9 @@ pub(crate) fn receipt(lines: usize) -> Receipt {
         .collect();
     let sum: i64 = lines.iter().map(|line| line.amount_minor).sum();
     Receipt {
+        form: FORM,
+        rules: RULES_VERSION.into(),
+        cut: 48_210,
         payer: Payer {
             name: "AIKit, Inc.".into(),
             address: vec!["1 Market Street".into(), "San Francisco, CA 94105".into(), "United States".into()],
@@ -80,6 +84,13 @@ pub(crate) fn receipt(lines: usize) -> Receipt {
         disclosure: "We are an AIKit partner and may receive a commission.".into(),
         letter: false,
     }
+}
+
+/// What a receipt carries: the agency joined, and had been paid for a line before.
+pub(crate) fn sources() -> Sources {
+    let joined = r#"{"id":"partner_joined:PARTNER_7K3M9QXD","at":"2026-01-01T00:00:00Z","type":"partner_joined","partner":"PARTNER_7K3M9QXD","name":"Northwind","website":"northwind.example"}"#;
+    let posted = BTreeMap::from([("first_year:in_0".to_owned(), 12_000)]);
+    Sources::new(read_journal(joined).unwrap(), &TermsBook::default_book(), at("2026-11-01T00:00:00Z"), posted)
 }
 
 /// All text of a PDF.
