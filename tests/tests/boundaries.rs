@@ -33,6 +33,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tokio", &["sqlite", "server", "stripe", "fake-stripe", "desk", "bench", "product-tests"]),
     ("keyring", &["desk"]),
     ("krilla", &["documents"]),
+    ("lopdf", &["server"]),
     ("openidconnect", &["referral"]),
     ("async-stripe-connect", &["stripe", "fake-stripe"]),
 ];

@@ -18,6 +18,7 @@ mod payouts;
 mod people;
 mod serve;
 mod statements;
+mod verify;
 mod webhooks;
 
 use std::process::ExitCode;
@@ -71,6 +72,8 @@ enum Command {
     Diff(statements::Diff),
     /// Compute what the coming months bring a partner, if they go as supposed.
     Forecast(forecast::Options),
+    /// Say whether a payout receipt (PDF) follows from the facts that it carries.
+    Verify(verify::Verify),
     /// Write the stored facts as a journal, and the terms beside it.
     Journal(journal::Journal),
     /// The audit chain.
@@ -100,7 +103,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     logs::begin(cli.log_format);
     match run(cli.command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("aikit-partners-server: {error:#}");
             ExitCode::from(2)
@@ -108,8 +111,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
-    match command {
+/// Runs a command: 0 when all is well, 1 when what was looked at is not as it must be, and 2 for an error.
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let done = match command {
         Command::Serve(options) => serve::serve(options).await,
         Command::Payouts { command } => payouts::run(command).await,
         Command::Doctor(options) => doctor::run(&options).await,
@@ -121,10 +125,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Statements(options) => statements::run(&options),
         Command::Diff(options) => statements::run_diff(&options),
         Command::Forecast(options) => forecast::run(&options),
+        Command::Verify(options) => return verify::run(&options),
         Command::Journal(options) => journal::run(options).await,
         Command::Inbox { command } => inbox::run(command).await,
         Command::Audit { command } => audit::run(command).await,
         Command::Key { command } => people::key(command).await,
         Command::Staff { command } => people::staff(command).await,
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

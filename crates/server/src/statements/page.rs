@@ -249,7 +249,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// A sum of amounts that each fit; the sum itself may not.
-pub(super) fn format_total(sum: i128) -> String {
+pub(crate) fn format_total(sum: i128) -> String {
     i64::try_from(sum).map_or_else(|_| format!("{sum} cents"), format_minor)
 }
 
