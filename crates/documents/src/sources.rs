@@ -18,7 +18,8 @@ pub const POSTED: &str = "posted.jsonl";
 /// Everything that a payout's lines follow from, beside the instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
-    /// The agency's own facts ([`commission::own_facts`]) and all of its payouts, up to the cut of the run.
+    /// The agency's own facts ([`commission::own_facts`]) and all of its payouts, up to the cut of the run and in the
+    /// order of recording.
     pub facts: Vec<Fact>,
     /// The terms that count.
     pub terms: TermsBook,
@@ -45,13 +46,7 @@ pub(crate) struct File {
 impl Sources {
     /// What a statement at `as_of` is computed from. Terms that came into force later have no say and are left out, so that
     /// the receipt of an old payout stays what it was when new terms are added.
-    pub fn new(
-        mut facts: Vec<Fact>,
-        terms: &TermsBook,
-        as_of: DateTime<Utc>,
-        posted: BTreeMap<String, i64>,
-    ) -> Sources {
-        facts.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+    pub fn new(facts: Vec<Fact>, terms: &TermsBook, as_of: DateTime<Utc>, posted: BTreeMap<String, i64>) -> Sources {
         Sources { facts, terms: terms.until(as_of), posted }
     }
 

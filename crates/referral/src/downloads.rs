@@ -1,6 +1,6 @@
 //! What can be taken away as a file: receipts, a run for a spreadsheet, the ledger export. `documents` makes them; this loads.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use axum::extract::State;
 use axum::http::header;
@@ -116,11 +116,11 @@ async fn receipt(app: &App, mut detail: PayoutDetail) -> Result<Response, ApiErr
 async fn sources(app: &App, detail: &PayoutDetail, cut: i64) -> Result<Sources, ApiError> {
     let (partner, as_of) = (detail.partner.code.as_str(), detail.as_of);
     let recorded = journal::partner_facts(app, partner, Some(cut)).await?;
-    let mut facts = own_facts(&recorded, partner, as_of).map_err(|error| journal::not_computed(&error))?;
-    // A run subtracts what was paid, whenever that was.
-    let known: HashSet<String> = facts.iter().map(|fact| fact.id.clone()).collect();
-    let payouts = journal::payouts_of(&recorded, partner);
-    facts.extend(payouts.into_iter().filter(|fact| !known.contains(&fact.id)).cloned());
+    let own = own_facts(&recorded, partner, as_of).map_err(|error| journal::not_computed(&error))?;
+    // A run subtracts what was paid, whenever that was, and of a payout that is said twice it takes what was recorded first.
+    let payouts = journal::payouts_of(&recorded, partner).into_iter().cloned();
+    let mut told: HashMap<String, Fact> = own.into_iter().chain(payouts).map(|fact| (fact.id.clone(), fact)).collect();
+    let facts = recorded.iter().filter_map(|fact| told.remove(&fact.id)).collect();
     let posted = posting::vested_before(app, partner, as_of).await?;
     Ok(Sources::new(facts, &app.config.terms, as_of, posted))
 }
