@@ -108,7 +108,8 @@ fn a_receipt_that_follows_from_its_facts_is_verified() {
 /// Whoever changes the file makes everything else of it fit, but for the digest or a line.
 #[test]
 fn each_change_of_a_fact_a_posting_the_terms_or_a_line_is_found() {
-    let changes: [(&str, fn(&mut Told), &str); 10] = [
+    type Change = fn(&mut Told);
+    let changes: [(&str, Change, &str); 10] = [
         ("an invoice", |told| invoice(told, "i3", 90_000), "first_year:r1:i3"),
         ("a payment", |told| told.sources.facts.retain(|fact| fact.id != "p"), "Amount"),
         ("a refund", |told| told.sources.facts.retain(|fact| fact.id != "re"), "reversal:first_year:r1:i1:re"),
