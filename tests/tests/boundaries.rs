@@ -18,7 +18,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("fake-stripe", &[]),
     ("edge", &["referral"]),
     ("engine-wasm", &["commission"]),
-    ("server", &["commission", "documents", "referral", "sqlite", "stripe", "payout", "wire"]),
+    ("server", &["commission", "documents", "partner", "referral", "sqlite", "stripe", "payout", "wire"]),
     ("desk", &["commission", "partner", "stripe", "wire"]),
     ("aikit-partners", &["desk"]),
     ("bench", &["commission", "referral", "sqlite", "stripe"]),

@@ -64,6 +64,7 @@ fn run(amounts: &[i64]) -> Run {
         begun: true,
         halted: None,
         closed: Some("Closed by finance.".into()),
+        notes: Vec::new(),
     }
 }
 

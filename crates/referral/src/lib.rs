@@ -76,7 +76,7 @@ pub use inbox::{
     Intake, forget_replayable, inbox_events, process_received, read_stored, reduce_old, retry_events, stripe_facts,
     take_over_inbox,
 };
-pub use journal::{JournalPage, head as journal_head, journal_page, paid_ever, stored_journal};
+pub use journal::{JournalPage, head as journal_head, journal_page, stored_journal};
 pub use lock::{begin_restored, lock_payouts, payout_lock};
 pub use notices::{send_messages, tell_what_is_needed};
 pub use outbox::{EVENT_TYPES, deliver as deliver_webhooks, forget_old_deliveries, resend_webhook, webhook_deliveries};

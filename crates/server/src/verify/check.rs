@@ -66,7 +66,7 @@ pub(crate) fn check(told: &Told) -> Result<Checked, Incomparable> {
     let program = Program::new(&sources.facts, &sources.terms, detail.as_of)?;
     let position = program.position(partner).ok_or_else(|| Incomparable::NoAgency(partner.to_owned()))?;
     let statement = program.statement(position)?;
-    let paid_minor = referral::paid_ever(&sources.facts).get(partner).copied().unwrap_or(0);
+    let paid_minor = partner::paid_ever(&sources.facts).get(partner).copied().unwrap_or(0);
     let amount_minor = statement.totals.vested.saturating_sub(paid_minor);
 
     let mut differences = Vec::new();
