@@ -297,7 +297,7 @@ async fn the_desktop_signs_in_through_the_persons_browser() -> Result<()> {
     let config = Config::new(Some(&stage.here), stage.folder.join("desk"))?;
     let desk = Desk::open(
         config,
-        Host { version: "1".into(), open, downloads: stage.folder.join("downloads") },
+        Host { version: "1".into(), open, downloads: stage.folder.join("downloads"), shell: Arc::new(()) },
         Arc::new(Drawer::default()),
     )?;
     let ask = async |cmd: &str, args: Value| desk.dispatch(cmd, args).await.map_err(|e| anyhow::anyhow!(e.message));

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -9,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::watch;
 use url::Url;
 use wire::{Account, Call, ErrorBody, ErrorCode, Method};
 
@@ -20,15 +22,44 @@ use crate::config::{Config, StartError};
 use crate::files;
 use crate::keychain::{Keychain, SecretStore};
 use crate::links::may_open;
+use crate::manners::{Events, EventsAfter, Manners, Settings, StartAtLogin};
+use crate::menu::{Command, Event, Standing};
 use crate::money::{KeepMoneyKey, Money, MoneyKey, SendHere, SendingHere};
 use crate::natives::{
     self, HostInfo, Nothing, OpenUrl, SaveFile, SaveOwnFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo,
 };
+use crate::notify::News;
+use crate::prefs::Preferences;
 use crate::request::{Request, canonical};
 use crate::session::{Sessions, cannot_act, cannot_read};
 
 /// Shows an address in the person's browser; an error says why not, in a few words.
 pub type Opener = Box<dyn Fn(&Url) -> Result<(), String> + Send + Sync>;
+
+/// Where a person wants a file; `None` when they want none after all.
+pub type SavePath<'a> = Pin<Box<dyn Future<Output = Option<PathBuf>> + Send + 'a>>;
+
+/// What a window has around it. The answers of `()` are those of a place that has none of it.
+pub trait Shell: Send + Sync + 'static {
+    /// There is a tray now.
+    fn has_tray(&self) -> bool {
+        false
+    }
+    /// The app starts with the computer; `None` where that cannot be told.
+    fn at_login(&self) -> Option<bool> {
+        None
+    }
+    /// Lets the app start with the computer, or not; an error says why not, in a few words.
+    fn set_at_login(&self, _on: bool) -> Result<(), String> {
+        Err("it cannot be told to".to_owned())
+    }
+    /// Asks the person where to save a file of that name; `None` where nobody can be asked.
+    fn ask_where(&self, _name: &str) -> Option<SavePath<'_>> {
+        None
+    }
+}
+
+impl Shell for () {}
 
 /// What the shell around the desk offers.
 pub struct Host {
@@ -36,8 +67,10 @@ pub struct Host {
     pub version: String,
     /// The way to the browser.
     pub open: Opener,
-    /// Where files are saved that the person takes away.
+    /// Where files are saved that the person takes away, when they are not asked.
     pub downloads: PathBuf,
+    /// What the window has around it.
+    pub shell: Arc<dyn Shell>,
 }
 
 /// The answer of a call.
@@ -55,6 +88,7 @@ pub struct Answer {
 pub struct Desk {
     sessions: Arc<Sessions>,
     money: Money,
+    manners: Manners,
     host: Host,
     /// Held for as long as the app runs.
     _lock: File,
@@ -68,15 +102,16 @@ impl Desk {
         let lock = lock(&config.data)?;
         let cache = Cache::open(&config.data, clock::now())?;
         let known = KnownAccounts::in_folder(&config.data);
-        let stripe = config.stripe.clone();
-        let sessions = Arc::new(Sessions::new(Api::new(config)?, Keychain::new(secrets), cache, known));
-        let money = Money::new(Arc::clone(&sessions), stripe);
-        Ok(Self { sessions, money, host, _lock: lock })
+        let sessions = Arc::new(Sessions::new(Api::new(config.clone())?, Keychain::new(secrets), cache, known));
+        let manners = Manners::new(&config, Arc::clone(&sessions), Arc::clone(&host.shell));
+        let money = Money::new(Arc::clone(&sessions), config.stripe);
+        Ok(Self { sessions, money, manners, host, _lock: lock })
     }
 
     /// Does what a page asks: one of the app's own commands ([`crate::NATIVES`]), which answers as it declares, or a
     /// call of the API ([`wire::CALLS`]), which answers an [`Answer`].
     pub async fn dispatch(&self, cmd: &str, args: Value) -> Result<Value, ErrorBody> {
+        self.manners.admit(cmd).await?;
         if let Some(answer) = natives::dispatch(self, cmd, &args).await {
             return answer;
         }
@@ -126,8 +161,70 @@ impl Desk {
         }
     }
 
+    /// Opens the page of a deep link; false when it is none of this app's, and then nothing happens.
+    pub fn open_link(&self, link: &str) -> bool {
+        self.manners.open_link(link)
+    }
+
+    /// Does what was chosen in a menu. An answer is for the clipboard.
+    pub async fn command(&self, command: Command) -> Option<String> {
+        self.manners.command(command).await
+    }
+
+    /// Shows a sentence in the page for a moment.
+    pub fn say(&self, text: String, bad: bool) {
+        self.manners.push(Event::Say { text, bad });
+    }
+
+    /// What stands in the menu and the tray.
+    pub async fn standing(&self) -> Standing {
+        self.manners.standing().await
+    }
+
+    /// Looks at the API for news; none without it.
+    pub async fn look(&self) -> Vec<News> {
+        self.manners.look().await
+    }
+
+    /// Changes when the shell should look again, and show anew what stands.
+    pub fn changes(&self) -> watch::Receiver<u32> {
+        self.manners.changes()
+    }
+
+    /// What was chosen on this computer.
+    pub fn preferences(&self) -> Preferences {
+        self.manners.settings().chosen
+    }
+
+    pub(crate) async fn settings(&self, _: Nothing) -> Result<Settings, ErrorBody> {
+        Ok(self.manners.settings())
+    }
+
+    pub(crate) async fn choose(&self, chosen: Preferences) -> Result<Settings, ErrorBody> {
+        self.manners.choose(chosen)
+    }
+
+    pub(crate) async fn start_at_login(&self, what: StartAtLogin) -> Result<Settings, ErrorBody> {
+        self.manners.start_at_login(what.on)
+    }
+
+    pub(crate) async fn events(&self, asked: EventsAfter) -> Result<Events, ErrorBody> {
+        Ok(self.manners.events(asked.after).await)
+    }
+
+    pub(crate) async fn active(&self, _: Nothing) -> Result<(), ErrorBody> {
+        self.manners.active();
+        Ok(())
+    }
+
+    pub(crate) async fn locked(&self, _: Nothing) -> Result<bool, ErrorBody> {
+        Ok(self.manners.is_locked().await)
+    }
+
     pub(crate) async fn resume(&self, _: Nothing) -> Result<Option<Account>, ErrorBody> {
-        Ok(self.sessions.resume().await)
+        let account = self.sessions.resume().await;
+        self.manners.resumed();
+        Ok(account)
     }
 
     pub(crate) async fn sign_in(&self, by: SignIn) -> Result<Account, ErrorBody> {
@@ -149,10 +246,12 @@ impl Desk {
     }
 
     fn signed_in(&self, result: Result<Account, Failure>) -> Result<Account, ErrorBody> {
-        result.map_err(|failure| match failure {
+        let account = result.map_err(|failure| match failure {
             Failure::Refused(error) => error,
             Failure::Away(away) => cannot_act(&self.sessions.api, away),
-        })
+        })?;
+        self.manners.proved();
+        Ok(account)
     }
 
     pub(crate) async fn money_key(&self, _: Nothing) -> Result<MoneyKey, ErrorBody> {
@@ -183,6 +282,7 @@ impl Desk {
         // The money key goes with the person.
         self.money.forget().await?;
         self.sessions.sign_out().await;
+        self.manners.left();
         Ok(())
     }
 
@@ -199,22 +299,33 @@ impl Desk {
             Err(Failure::Away(away)) => return Err(cannot_read(&self.sessions.api, &away)),
         };
         let file = answered.file.ok_or_else(|| ErrorBody::new(ErrorCode::Unavailable, "The API gave no file."))?;
-        self.take_away(&file.name, &file.bytes)
+        self.take_away(&file.name, &file.bytes).await
     }
 
     pub(crate) async fn save_own(&self, what: SaveOwnFile) -> Result<SavedFile, ErrorBody> {
         let bytes = STANDARD.decode(&what.base64).map_err(|_| {
             ErrorBody::new(ErrorCode::Invalid, "The page gave a file that cannot be read. Nothing was saved.")
         })?;
-        self.take_away(&what.name, &bytes)
+        self.take_away(&what.name, &bytes).await
     }
 
-    fn take_away(&self, name: &str, bytes: &[u8]) -> Result<SavedFile, ErrorBody> {
-        let path = files::save(&self.host.downloads, name, bytes).map_err(|error| {
-            let message = format!("The file could not be saved in {} ({error}).", self.host.downloads.display());
+    async fn take_away(&self, name: &str, bytes: &[u8]) -> Result<SavedFile, ErrorBody> {
+        let name = files::plain(name);
+        let saved = match self.host.shell.ask_where(&name) {
+            None => files::save(&self.host.downloads, &name, bytes),
+            Some(chosen) => match chosen.await {
+                // The dialog has asked before it lets a file be written over.
+                Some(path) => files::replace(&path, bytes).map(|()| path),
+                None => return Ok(SavedFile { path: None }),
+            },
+        };
+        let path = saved.map_err(|error| {
+            let message = format!(
+                "The file {name} could not be saved ({error}). Choose another folder, or check the free space."
+            );
             ErrorBody::new(ErrorCode::Unavailable, message)
         })?;
-        Ok(SavedFile { path: path.display().to_string() })
+        Ok(SavedFile { path: Some(path.display().to_string()) })
     }
 
     pub(crate) async fn open_url(&self, what: OpenUrl) -> Result<(), ErrorBody> {

@@ -5,29 +5,42 @@
 //! headers of requests, and never in an answer, an error or a file.
 //!
 //! What the app leaves on disk, in its data folder: `answers.db` (saved answers, disposable), `signed_in.json` (who was
-//! signed in, without any secret) and `desk.lock` (held while a window is open).
+//! signed in, without any secret), `preferences.json` (what was chosen on this computer), `last_sign.json` (when somebody
+//! was last at the window) and `desk.lock` (held while a window is open).
 
 mod account;
 mod api;
 mod cache;
 mod clock;
 mod config;
+mod deep;
 mod desk;
 mod files;
+mod idle;
 mod keychain;
 mod links;
 mod loopback;
+mod manners;
+mod menu;
 mod money;
 mod natives;
+mod notify;
+mod prefs;
 mod request;
 mod session;
+mod words;
 
 pub use config::{Config, DEFAULT_API, StartError};
-pub use desk::{Answer, Desk, Host, Opener};
+pub use deep::{Place, SCHEME};
+pub use desk::{Answer, Desk, Host, Opener, SavePath, Shell};
 pub use keychain::{OsKeychain, SecretStore, StoreFault};
+pub use manners::{Events, EventsAfter, Settings, StartAtLogin};
+pub use menu::{COPY_LINK, Command, Event, KEYS, MenuItem, SETTINGS, Standing, command_of};
 pub use money::{KeepMoneyKey, MoneyKey, SendHere, SendingHere};
 pub use natives::{
     HostInfo, NATIVES, Native, OpenUrl, SaveFile, SaveOwnFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo,
     typescript,
 };
+pub use notify::{Kind, News};
+pub use prefs::Preferences;
 pub use wire::ErrorBody;

@@ -9,7 +9,10 @@ use ts_rs::{Config, TS};
 use wire::{Account, ErrorBody, ErrorCode};
 
 use crate::desk::Desk;
+use crate::manners::{Events, EventsAfter, Settings, StartAtLogin};
+use crate::menu::Event;
 use crate::money::{KeepMoneyKey, MoneyKey, SendHere, SendingHere};
+use crate::prefs::Preferences;
 
 /// One of the app's own commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +58,7 @@ natives! {
     stop_waiting(Nothing) -> () = stop_waiting;
     /// Sign out, and delete what was saved for the account.
     sign_out(Nothing) -> () = sign_out;
-    /// Save a file of the API's in the person's folder of downloads.
+    /// Save a file of the API's where the person wants it.
     save(SaveFile) -> SavedFile = save;
     /// Save a file that the page made in the person's folder of downloads.
     save_own(SaveOwnFile) -> SavedFile = save_own;
@@ -75,6 +78,18 @@ natives! {
     sending_here(Nothing) -> SendingHere = sending_here;
     /// Stop sending, after what is on its way.
     stop_sending(Nothing) -> SendingHere = stop_sending;
+    /// What was chosen on this computer, and what can be.
+    preferences(Nothing) -> Settings = settings;
+    /// Choose.
+    set_preferences(Preferences) -> Settings = choose;
+    /// Let the app start with the computer, or not.
+    start_at_login(StartAtLogin) -> Settings = start_at_login;
+    /// What happened outside of the page since it asked last; waits for something, for up to 25 seconds.
+    events(EventsAfter) -> Events = events;
+    /// Somebody is at the window.
+    active(Nothing) -> () = active;
+    /// Whether whoever is signed in must prove themselves before the window shows anything.
+    locked(Nothing) -> bool = locked;
     /// What app this is.
     host(Nothing) -> HostInfo = host;
 }
@@ -135,8 +150,8 @@ pub struct SaveOwnFile {
 /// Answer of `save` and `save_own`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
 pub struct SavedFile {
-    /// Where it is now.
-    pub path: String,
+    /// Where it is now; `null` when the person wanted no file after all.
+    pub path: Option<String>,
 }
 
 /// Answer of `host`.
@@ -185,6 +200,12 @@ pub fn typescript(bindings: &str) -> String {
         KeepMoneyKey::decl(&config),
         SendHere::decl(&config),
         SendingHere::decl(&config),
+        Preferences::decl(&config),
+        Settings::decl(&config),
+        StartAtLogin::decl(&config),
+        EventsAfter::decl(&config),
+        Event::decl(&config),
+        Events::decl(&config),
     ] {
         let _ = writeln!(out, "export {declaration}\n");
     }

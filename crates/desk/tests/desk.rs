@@ -517,7 +517,7 @@ proptest! {
         // Port 9 answers nothing; a command that got through would say that the API is out of reach.
         let config = desk::Config::new(Some("http://127.0.0.1:9"), folder.path().to_owned()).expect("a good address");
         let open = Box::new(|_: &url::Url| Err("no browser".into()));
-        let host = desk::Host { version: String::new(), open, downloads: folder.path().to_owned() };
+        let host = desk::Host { version: String::new(), open, downloads: folder.path().to_owned(), shell: std::sync::Arc::new(()) };
         let desk = Desk::open(config, host, std::sync::Arc::new(common::Drawer::default())).expect("the app starts");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let error = runtime.block_on(desk.dispatch(&cmd, Value::String(args))).expect_err("there is no such command");

@@ -49,7 +49,12 @@ impl SecretStore for Keychain {
 fn computer(stage: &Stage, name: &str, keychain: &Arc<Keychain>) -> Result<Desk> {
     let config = Config::new(Some(&stage.world.address()), stage.folder.join(name))?
         .with_stripe(Some(stage.world.stripe().url("")));
-    let host = Host { version: "1.0.0".into(), open: Box::new(|_| Ok(())), downloads: stage.folder.clone() };
+    let host = Host {
+        version: "1.0.0".into(),
+        open: Box::new(|_| Ok(())),
+        downloads: stage.folder.clone(),
+        shell: std::sync::Arc::new(()),
+    };
     Ok(Desk::open(config, host, keychain.clone())?)
 }
 

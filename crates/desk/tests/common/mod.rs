@@ -312,7 +312,7 @@ impl Bench {
         });
         Desk::open(
             config,
-            Host { version: "1.2.3".into(), open, downloads: self.downloads() },
+            Host { version: "1.2.3".into(), open, downloads: self.downloads(), shell: Arc::new(()) },
             Arc::new(self.drawer.clone()),
         )
     }

@@ -52,9 +52,9 @@ base64: string, };
 
 export type SavedFile = { 
 /**
- * Where it is now.
+ * Where it is now; `null` when the person wanted no file after all.
  */
-path: string, };
+path: string | null, };
 
 export type HostInfo = { 
 /**
@@ -126,6 +126,86 @@ not_paid: number,
  */
 ended: string | null, };
 
+export type Preferences = { 
+/**
+ * Tell when a payout was sent.
+ */
+payout_sent: boolean, 
+/**
+ * Tell when the bank sent one back.
+ */
+bank_refused: boolean, 
+/**
+ * Tell when a run is drafted.
+ */
+run_ready: boolean, 
+/**
+ * Tell when a client waits for a review.
+ */
+review_needed: boolean, 
+/**
+ * Closing the window leaves the app in the tray, where there is one.
+ */
+keep_in_tray: boolean, 
+/**
+ * The window stays out of the way at each start.
+ */
+start_minimised: boolean, 
+/**
+ * Minutes without anybody at the window after which it locks itself, for AIKit's own people.
+ */
+lock_after_min: number, };
+
+export type Settings = { 
+/**
+ * What was chosen on this computer.
+ */
+chosen: Preferences, 
+/**
+ * There is a tray.
+ */
+tray: boolean, 
+/**
+ * The app starts with the computer; `null` where that cannot be told.
+ */
+at_login: boolean | null, };
+
+export type StartAtLogin = { 
+/**
+ * It shall.
+ */
+on: boolean, };
+
+export type EventsAfter = { 
+/**
+ * Number of the last event that the page has seen; 0 for a page that has seen none.
+ */
+after: number, };
+
+export type Event = { "kind": "open", 
+/**
+ * Its address, `#/payouts`.
+ */
+address: string, } | { "kind": "say", 
+/**
+ * The sentence.
+ */
+text: string, 
+/**
+ * It says what did not work.
+ */
+bad: boolean, } | { "kind": "keys" } | { "kind": "locked" };
+
+export type Events = { 
+/**
+ * Number of the last of them; where there is none, the number that was asked with.
+ */
+last: number, 
+/**
+ * What happened, the oldest first.
+ */
+events: Array<Event>, };
+
 /** Arguments and answer of every command of the desktop app's own. */
 export type Natives = {
   /** Who is signed in; the account as it was last seen when the API is out of reach. */
@@ -140,7 +220,7 @@ export type Natives = {
   stop_waiting: { args: Record<string, never>; answer: null };
   /** Sign out, and delete what was saved for the account. */
   sign_out: { args: Record<string, never>; answer: null };
-  /** Save a file of the API's in the person's folder of downloads. */
+  /** Save a file of the API's where the person wants it. */
   save: { args: SaveFile; answer: SavedFile };
   /** Save a file that the page made in the person's folder of downloads. */
   save_own: { args: SaveOwnFile; answer: SavedFile };
@@ -160,6 +240,18 @@ export type Natives = {
   sending_here: { args: Record<string, never>; answer: SendingHere };
   /** Stop sending, after what is on its way. */
   stop_sending: { args: Record<string, never>; answer: SendingHere };
+  /** What was chosen on this computer, and what can be. */
+  preferences: { args: Record<string, never>; answer: Settings };
+  /** Choose. */
+  set_preferences: { args: Preferences; answer: Settings };
+  /** Let the app start with the computer, or not. */
+  start_at_login: { args: StartAtLogin; answer: Settings };
+  /** What happened outside of the page since it asked last; waits for something, for up to 25 seconds. */
+  events: { args: EventsAfter; answer: Events };
+  /** Somebody is at the window. */
+  active: { args: Record<string, never>; answer: null };
+  /** Whether whoever is signed in must prove themselves before the window shows anything. */
+  locked: { args: Record<string, never>; answer: boolean };
   /** What app this is. */
   host: { args: Record<string, never>; answer: HostInfo };
 };
