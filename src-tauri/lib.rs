@@ -1,35 +1,58 @@
-//! The shell of the desktop app: a window, and the way from its page to the [`desk`]. All that the app knows and does is
-//! there; this is the only code that names the window toolkit.
+//! The shell of the desktop app: a window, what is around it, and the way from its page to the [`desk`]. All that the app
+//! knows and decides is there; this is the only code that names the window toolkit.
 //!
 //! Environment: `AIKIT_API` is the address of the API, `AIKIT_DATA` the folder of the app's files, `STRIPE_API_BASE` the address of
-//! a stand-in for Stripe on this computer (test keys only).
+//! a stand-in for Stripe on this computer (test keys only). Arguments: `--minimised` starts out of the way, and an address
+//! `aikit-partners://open/…` opens that page.
 
+mod around;
+mod display;
+mod instance;
 mod ipc;
+mod menu;
+mod news;
+mod tray;
+mod window;
 
+use std::env;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::{env, io};
 
 use desk::{Config, Desk, Host, OsKeychain};
-use tauri::webview::NewWindowResponse;
-use tauri::{App, Manager, Url, WebviewWindowBuilder};
+use tauri::{App, Manager, Url};
 use tauri_plugin_window_state::StateFlags;
 
-/// Shows the window and returns when it is closed. The error is for the person who started the app.
+/// Shows the window and returns when the app is ended. The error is for the person who started it.
 pub fn run() -> Result<(), Box<dyn Error>> {
-    needs_a_display()?;
+    display::is_needed()?;
     let mut builder = tauri::Builder::default().invoke_handler(tauri::generate_handler![ipc::rpc]);
-    // A driven window has the same size at every run.
-    if env::var_os("TAURI_WEBVIEW_AUTOMATION").is_none() {
-        let remembered = StateFlags::SIZE | StateFlags::POSITION | StateFlags::MAXIMIZED;
-        builder = builder.plugin(tauri_plugin_window_state::Builder::new().with_state_flags(remembered).build());
+    // Before all others, so that a second start ends before it does anything.
+    if let Some(single) = instance::single() {
+        builder = builder.plugin(single);
     }
-    let app = builder.build(tauri::generate_context!())?;
-    // Before the window, so that a second start ends here with a plain message.
-    app.manage(open_desk(&app)?);
-    open_window(&app)?;
-    app.run(|_, _| {});
+    let remembered = StateFlags::SIZE | StateFlags::POSITION | StateFlags::MAXIMIZED;
+    let app = builder
+        .plugin(tauri_plugin_deep_link::init())
+        .plugin(tauri_plugin_notification::init())
+        .plugin(tauri_plugin_dialog::init())
+        .plugin(tauri_plugin_autostart::Builder::new().arg(window::MINIMISED).build())
+        .plugin(tauri_plugin_window_state::Builder::new().with_state_flags(remembered).build())
+        .on_menu_event(|app, event| menu::chosen(app, event.id().as_ref()))
+        .on_window_event(window::on_event)
+        .build(tauri::generate_context!())?;
+    // Before the window, so that a start with a folder in use ends here with a plain message.
+    app.manage(Arc::new(open_desk(&app)?));
+    tray::set_up(app.handle());
+    window::open(&app)?;
+    instance::listen(app.handle());
+    news::listen(app.handle());
+    app.run(|_app, _event| {
+        #[cfg(target_os = "macos")]
+        if let tauri::RunEvent::Reopen { .. } = _event {
+            window::show(_app);
+        }
+    });
     Ok(())
 }
 
@@ -42,54 +65,12 @@ fn open_desk(app: &App) -> Result<Desk, Box<dyn Error>> {
     let open = |url: &Url| tauri_plugin_opener::open_url(url.as_str(), None::<&str>).map_err(|e| e.to_string());
     // A desktop without a folder of downloads has a home.
     let downloads = app.path().download_dir().or_else(|_| app.path().home_dir())?;
-    let host = Host { version: app.package_info().version.to_string(), open: Box::new(open), downloads };
+    let host = Host {
+        version: app.package_info().version.to_string(),
+        open: Box::new(open),
+        downloads,
+        shell: Arc::new(around::Around::new(app.handle())),
+    };
     let config = Config::new(api.as_deref(), data)?.with_stripe(env::var("STRIPE_API_BASE").ok());
     Ok(Desk::open(config, host, Arc::new(OsKeychain))?)
-}
-
-/// The window of `tauri.conf.json`, which shows the app's own pages and nothing else.
-fn open_window(app: &App) -> Result<(), Box<dyn Error>> {
-    let config = app.config().app.windows.first().ok_or("tauri.conf.json describes no window.")?;
-    let dev_url = app.config().build.dev_url.clone().filter(|_| tauri::is_dev());
-    WebviewWindowBuilder::from_config(app.handle(), config)?
-        .on_navigation(move |url| is_own_page(url, dev_url.as_ref()))
-        .on_new_window(|_, _| NewWindowResponse::Deny)
-        .build()?;
-    Ok(())
-}
-
-/// The address is one of the bundled pages, or of the development server while developing.
-fn is_own_page(url: &Url, dev_url: Option<&Url>) -> bool {
-    let bundled = match (url.scheme(), url.host_str()) {
-        ("tauri", Some("localhost")) => true,
-        // The form that the same address takes on Windows.
-        ("http" | "https", Some("tauri.localhost")) => cfg!(windows),
-        _ => false,
-    };
-    bundled || dev_url.is_some_and(|dev| dev.origin() == url.origin())
-}
-
-/// Says so when there is no display, where the toolkit would only give up.
-fn needs_a_display() -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        if !set("DISPLAY") && !set("WAYLAND_DISPLAY") {
-            return Err(io::Error::other(
-                "AIKit Partners needs a display for its window, and neither DISPLAY nor WAYLAND_DISPLAY is set. \
-                 Start it from a desktop session, or use the web dashboard at the API's address.",
-            ));
-        }
-        // A display that is named but not there ends the toolkit with a panic of its own words.
-        std::panic::set_hook(Box::new(|panic| {
-            let text = panic.to_string();
-            if text.to_lowercase().contains("gtk") {
-                let display = env::var("WAYLAND_DISPLAY").or(env::var("DISPLAY")).unwrap_or_default();
-                eprintln!("AIKit Partners cannot open its window on the display {display}. Check that it is running.");
-            } else {
-                eprintln!("AIKit Partners has ended because of a fault of its own. Please report this: {text}");
-            }
-        }));
-    }
-    Ok(())
 }

@@ -30,7 +30,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tauri", &["aikit-partners"]),
     ("rusqlite", &["sqlite", "desk", "fake-stripe", "bench"]),
     ("reqwest", &["server", "stripe", "fake-stripe", "desk", "product-tests"]),
-    ("tokio", &["sqlite", "server", "stripe", "fake-stripe", "desk", "bench", "product-tests"]),
+    ("tokio", &["sqlite", "server", "stripe", "fake-stripe", "desk", "bench", "product-tests", "aikit-partners"]),
     ("keyring", &["desk"]),
     ("krilla", &["documents"]),
     ("lopdf", &["server"]),

@@ -10,7 +10,6 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::watch;
 use url::Url;
 use wire::{Account, Call, ErrorBody, ErrorCode, Method};
 
@@ -186,9 +185,9 @@ impl Desk {
         self.manners.look().await
     }
 
-    /// Changes when the shell should look again, and show anew what stands.
-    pub fn changes(&self) -> watch::Receiver<u32> {
-        self.manners.changes()
+    /// Waits until it is time to look again, and to show anew what stands.
+    pub async fn rest(&self) {
+        self.manners.rest().await;
     }
 
     /// What was chosen on this computer.

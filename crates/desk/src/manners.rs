@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use ts_rs::TS;
 use wire::{Account, ErrorBody, ErrorCode, Method, Overview, Review, Role};
 
@@ -27,6 +27,8 @@ use crate::session::Sessions;
 
 /// An answer to `events` comes by then, also when nothing happened.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// Between two looks at the API.
+const LOOK_EACH: Duration = Duration::from_secs(60);
 /// Events that wait for a page; of more the oldest are forgotten.
 const EVENTS_MOST: usize = 32;
 /// The server computes every agency to list its reviews, so that list is asked for in one look of so many.
@@ -107,9 +109,9 @@ pub(crate) struct Manners {
     waiting: Mutex<Waiting>,
     looked: Mutex<Option<Looked>>,
     looks: Mutex<u32>,
-    /// Counts events, and changes of what the shell shows.
+    /// Counts events.
     happened: watch::Sender<u32>,
-    changed: watch::Sender<u32>,
+    changed: Notify,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -160,12 +162,12 @@ impl Manners {
     }
 
     fn tell_shell(&self) {
-        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+        self.changed.notify_one();
     }
 
-    /// Waits until the shell should look again before its time.
-    pub(crate) fn changes(&self) -> watch::Receiver<u32> {
-        self.changed.subscribe()
+    /// Waits until the shell should look again: after a while, or at once when somebody came or went.
+    pub(crate) async fn rest(&self) {
+        let _either = tokio::time::timeout(LOOK_EACH, self.changed.notified()).await;
     }
 
     pub(crate) fn settings(&self) -> Settings {
