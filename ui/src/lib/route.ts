@@ -10,6 +10,7 @@ export type Route =
   | { page: 'runs' }
   | { page: 'run'; run: string; item: string | null }
   | { page: 'reconciliation' }
+  | { page: 'settings' }
   | { page: 'unknown' };
 
 /** The address of a route, `#/clients/r_8K2`. */
@@ -40,6 +41,7 @@ export function parseRoute(address: string): Route {
     case 'overview':
     case 'links':
     case 'reconciliation':
+    case 'settings':
       return first === undefined ? { page } : { page: 'unknown' };
     case 'clients':
       return second === undefined ? { page, referral: first ?? null } : { page: 'unknown' };

@@ -10,6 +10,9 @@ export class Session {
   /** Set while an act waits for the person to prove who they are. */
   proof = $state.raw<{ done: (proved: boolean) => void } | null>(null);
 
+  /** Nobody was at this window for a while: whoever is signed in proves themselves before it shows anything. */
+  locked = $state.raw(false);
+
   readonly backend: Backend;
   readonly #forget: () => void;
   #person: string | null = null;
@@ -21,7 +24,9 @@ export class Session {
   }
 
   async resume(): Promise<void> {
-    this.account = await this.backend.resume();
+    const account = await this.backend.resume();
+    this.locked = account !== null && ((await this.backend.computer?.locked()) ?? false);
+    this.account = account;
     await this.#readBanner();
   }
 
@@ -46,6 +51,14 @@ export class Session {
     } finally {
       this.#leave(null);
     }
+  }
+
+  /** Shows nothing of the session until the person has proved themselves. What was on the screen is forgotten. */
+  lock(): void {
+    if (this.account === null) return;
+    this.proof?.done(false);
+    this.locked = true;
+    this.#forget();
   }
 
   /** Says that the API no longer knows this session. */
@@ -89,6 +102,7 @@ export class Session {
     if (this.account?.user !== account.user) this.#forget();
     this.account = account;
     this.#person = person;
+    this.locked = false;
     this.farewell = null;
   }
 
@@ -96,6 +110,7 @@ export class Session {
     this.proof?.done(false);
     this.account = null;
     this.#person = null;
+    this.locked = false;
     this.farewell = farewell;
     this.#forget();
   }

@@ -19,6 +19,7 @@ beforeEach(() => {
   const backend: Backend = {
     host: 'browser',
     money: null,
+    computer: null,
     call: () => Promise.reject(new CallError('offline', 'Not here.')),
     save: () => Promise.resolve(null),
     saveOwn: () => Promise.resolve(null),
@@ -88,4 +89,22 @@ it('finds the demo person again after a reload, where that leaves one', () => {
   expect(whoAmI(account('x', 'finance'), null, [...people, person('f2', 'finance', 'Second')])).toBeNull();
   expect(whoAmI(account('x', 'finance'), 'f2', [...people, person('f2', 'finance', 'Second')])?.person).toBe('f2');
   expect(whoAmI(null, null, people)).toBeNull();
+});
+
+it('shows nothing of a session whose window is locked, until the person has proved themselves', async () => {
+  await session.signInDemo('finn');
+  const act = session.act(() => Promise.reject(new CallError('step_up', 'Confirm.')));
+  await vi.waitFor(() => expect(session.proof).not.toBeNull());
+  forget.mockClear();
+  session.lock();
+  await expect(act).rejects.toMatchObject({ code: 'step_up' });
+  expect([session.locked, forget.mock.calls.length, session.account?.user]).toEqual([true, 1, 'finn']);
+  await session.signInDemo('finn');
+  expect(session.locked).toBe(false);
+
+  session.lock();
+  await session.signOut().catch(() => undefined);
+  expect([session.locked, session.account]).toEqual([false, null]);
+  session.lock();
+  expect(session.locked, 'where nobody is signed in there is nothing to lock').toBe(false);
 });

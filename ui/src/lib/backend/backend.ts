@@ -1,5 +1,5 @@
 import type { Account, Calls, Downloads, ErrorCode, SealDiff } from './bindings';
-import type { MoneyKey, SendingHere } from './natives';
+import type { Events, MoneyKey, Preferences, SendingHere, Settings } from './natives';
 
 export type CallName = keyof Calls;
 export type Args<N extends CallName> = Calls[N]['args'];
@@ -30,11 +30,26 @@ export interface Money {
   stop(): Promise<SendingHere>;
 }
 
+/** What an app on a desk has besides its pages. */
+export interface Computer {
+  settings(): Promise<Settings>;
+  choose(chosen: Preferences): Promise<Settings>;
+  startAtLogin(on: boolean): Promise<Settings>;
+  /** What happened outside of the page after the event of that number. Waits for something, but not for ever. */
+  events(after: number): Promise<Events>;
+  /** Somebody is at the window. */
+  active(): Promise<void>;
+  /** Whether whoever is signed in must prove themselves before the window shows anything. */
+  locked(): Promise<boolean>;
+}
+
 /** The one door to whatever the pages run in. */
 export interface Backend {
   readonly host: 'browser' | 'desktop';
   /** `null` where payouts cannot be sent from. */
   readonly money: Money | null;
+  /** `null` in a browser. */
+  readonly computer: Computer | null;
   /** Makes one call of the table. Rejects with a `CallError`. */
   call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>>;
   /**

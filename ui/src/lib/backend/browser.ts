@@ -12,6 +12,7 @@ const CONFIRMATIONS = 'aikit-confirmations';
 export class BrowserBackend implements Backend {
   readonly host = 'browser';
   readonly money = null;
+  readonly computer = null;
   #accessToken: string | null = null;
   #refreshing: Promise<Account | null> | null = null;
   #stop: (() => void) | null = null;

@@ -1,7 +1,7 @@
 import { invoke } from '@tauri-apps/api/core';
 import type { Account, Downloads } from './bindings';
 import type { Natives } from './natives';
-import { type Answer, type AnswerOf, type Args, type Backend, type CallName, type DownloadName, type Money, toCallError } from './backend';
+import { type Answer, type AnswerOf, type Args, type Backend, type CallName, type Computer, type DownloadName, type Money, toCallError } from './backend';
 
 /** Asks the desktop app, which holds the tokens and keeps saved copies. */
 export class DesktopBackend implements Backend {
@@ -13,6 +13,14 @@ export class DesktopBackend implements Backend {
     send: (run) => native('send_here', { run }),
     sending: () => native('sending_here', {}),
     stop: () => native('stop_sending', {}),
+  };
+  readonly computer: Computer = {
+    settings: () => native('preferences', {}),
+    choose: (chosen) => native('set_preferences', chosen),
+    startAtLogin: (on) => native('start_at_login', { on }),
+    events: (after) => native('events', { after }),
+    active: async () => void (await native('active', {})),
+    locked: () => native('locked', {}),
   };
 
   call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>> {

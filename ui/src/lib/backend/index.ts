@@ -3,7 +3,7 @@ import { BrowserBackend } from './browser';
 
 export * from './backend';
 export type * from './bindings';
-export type { MoneyKey, SendingHere } from './natives';
+export type { Event, MoneyKey, Preferences, SendingHere, Settings } from './natives';
 export { sayConfirmed } from './browser';
 
 /** The backend of the host that the page finds itself in. */
