@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use ts_rs::TS;
-use wire::{Account, ErrorBody, ErrorCode, Method, Overview, Review, Role};
+use wire::{Account, ErrorBody, ErrorCode, Method, Role};
 
 use crate::cache::Key;
 use crate::clock;
@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::deep::Place;
 use crate::desk::Shell;
 use crate::idle::Idle;
-use crate::menu::{Command, Event, Standing, is_ours, standing};
+use crate::menu::{Command, Event, Glance, Standing, is_ours, standing};
 use crate::notify::{Known, News, wanted};
 use crate::prefs::{Chosen, Preferences};
 use crate::request::Request;
@@ -98,7 +98,13 @@ struct Waiting {
 /// What a look at the API brought.
 struct Looked {
     account: String,
-    overview: Overview,
+    glance: Glance,
+}
+
+/// A referral in the list of reviews.
+#[derive(Deserialize)]
+struct Flagged {
+    referral: String,
 }
 
 pub(crate) struct Manners {
@@ -254,7 +260,7 @@ impl Manners {
                 }
             }
             Command::CopyLink => {
-                let link = self.overview().await.map(|overview| overview.link_url);
+                let link = self.glance().await.map(|glance| glance.link_url);
                 if link.is_none() {
                     self.push(Event::Say { text: "Your link is not known yet.".into(), bad: true });
                 }
@@ -264,11 +270,11 @@ impl Manners {
         None
     }
 
-    /// The overview of whoever is signed in now, as it was seen last.
-    async fn overview(&self) -> Option<Overview> {
+    /// What was last seen of the overview of whoever is signed in now.
+    async fn glance(&self) -> Option<Glance> {
         let name = self.sessions.pass().await?.name;
         if let Some(looked) = held(&self.looked).as_ref().filter(|looked| looked.account == name) {
-            return Some(looked.overview.clone());
+            return Some(looked.glance.clone());
         }
         let saved = self.sessions.cache.find(&Key { account: name, call: "overview", args: "{}".into() })?;
         serde_json::from_value(saved.data).ok()
@@ -277,7 +283,7 @@ impl Manners {
     /// What stands in the menu and the tray.
     pub(crate) async fn standing(&self) -> Standing {
         let account = self.sessions.account().await;
-        standing(account.as_ref(), self.overview().await.as_ref(), self.is_locked().await)
+        standing(account.as_ref(), self.glance().await.as_ref(), self.is_locked().await)
     }
 
     /// Looks at the API for whoever is signed in, and answers what is news and wanted. Without the API nothing is.
@@ -305,8 +311,8 @@ impl Manners {
     async fn news(&self, account: &Account, name: &str, known: &mut Known) -> Vec<News> {
         match account.role {
             Role::Owner | Role::Member => {
-                if let Some(overview) = self.ask::<Overview>(name, &["overview"]).await {
-                    *held(&self.looked) = Some(Looked { account: name.to_owned(), overview });
+                if let Some(glance) = self.ask::<Glance>(name, &["overview"]).await {
+                    *held(&self.looked) = Some(Looked { account: name.to_owned(), glance });
                 }
                 self.ask::<Vec<wire::Payout>>(name, &["payouts"]).await.map(|now| known.payouts(&now))
             }
@@ -320,9 +326,9 @@ impl Manners {
                 if nth % REVIEWS_EACH != 1 {
                     return Vec::new();
                 }
-                let now = self.ask::<Vec<Review>>(name, &["reviews"]).await;
+                let now = self.ask::<Vec<Flagged>>(name, &["reviews"]).await;
                 now.map(|now| {
-                    let waiting: Vec<String> = now.into_iter().map(|review| review.referral).collect();
+                    let waiting: Vec<String> = now.into_iter().map(|flagged| flagged.referral).collect();
                     known.reviews(&waiting)
                 })
             }

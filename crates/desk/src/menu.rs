@@ -1,8 +1,8 @@
 //! The app's menu and its tray: what is in them for whom. Pure; the shell shows them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use ts_rs::TS;
-use wire::{Account, Overview, Role};
+use wire::{Account, Role};
 
 use crate::deep::Place;
 use crate::words::{money, month};
@@ -58,6 +58,21 @@ pub fn command_of(id: &str) -> Option<Command> {
     all.into_iter().find(|item| item.id == id).map(|item| item.command)
 }
 
+/// What the tray takes from an agency's overview.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Glance {
+    /// The running month.
+    pub(crate) month: String,
+    /// The main link.
+    pub(crate) link_url: String,
+    pub(crate) estimate: Estimate,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Estimate {
+    pub(crate) total_minor: i64,
+}
+
 /// Who works for AIKit, and not for an agency.
 pub(crate) fn is_ours(account: &Account) -> bool {
     !matches!(account.role, Role::Owner | Role::Member)
@@ -75,14 +90,14 @@ pub struct Standing {
 }
 
 /// What is shown to whom; nothing of it in a window that is locked.
-pub(crate) fn standing(account: Option<&Account>, overview: Option<&Overview>, locked: bool) -> Standing {
+pub(crate) fn standing(account: Option<&Account>, glance: Option<&Glance>, locked: bool) -> Standing {
     let Some(account) = account.filter(|_| !locked) else { return Standing::default() };
     if is_ours(account) {
         return Standing { menu: vec![RUNS, RECONCILIATION, SETTINGS, LOCK], figure: None, link: false };
     }
-    let figure = overview.map(|o| format!("{}: {} so far", month(&o.month), money(o.estimate.total_minor)));
+    let figure = glance.map(|g| format!("{}: {} so far", month(&g.month), money(g.estimate.total_minor)));
     let menu = vec![OVERVIEW, LINKS, CLIENTS, PAYOUTS, COPY_LINK, SETTINGS];
-    Standing { menu, figure, link: overview.is_some() }
+    Standing { menu, figure, link: glance.is_some() }
 }
 
 /// What happened outside of the page that the page should know.
@@ -135,6 +150,20 @@ mod tests {
         }
         assert_eq!(standing(Some(&account(Role::Finance)), None, true), Standing::default());
         assert_eq!(standing(None, None, false), Standing::default());
+    }
+
+    #[test]
+    fn the_tray_has_the_months_figure_for_whom_it_concerns() {
+        let glance = Glance {
+            month: "2026-11".into(),
+            link_url: "https://a.example/r/PARTNER_7QK2M9XR".into(),
+            estimate: Estimate { total_minor: 128_450 },
+        };
+        let shown = |role, locked| standing(Some(&account(role)), Some(&glance), locked);
+        let figure = shown(Role::Owner, false);
+        assert_eq!((figure.figure.as_deref(), figure.link), (Some("November 2026: $1,284.50 so far"), true));
+        assert_eq!((shown(Role::Finance, false).figure, shown(Role::Finance, false).link), (None, false));
+        assert_eq!(shown(Role::Finance, true), Standing::default());
     }
 
     #[test]

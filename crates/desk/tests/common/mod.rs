@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use desk::{Config, Desk, Host, SecretStore, StartError, StoreFault};
+use desk::{Config, Desk, Host, SecretStore, Shell, StartError, StoreFault};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -40,6 +40,8 @@ pub(crate) struct Books {
     pub(crate) program: Option<Value>,
     /// Refreshing answers something that is not a session.
     pub(crate) garbled_refresh: bool,
+    /// What the other paths answer to whoever is signed in.
+    pub(crate) answers: HashMap<&'static str, Value>,
 }
 
 impl Books {
@@ -52,9 +54,14 @@ impl Books {
         let (access, refresh) = (format!("acc_{CANARY}_{}", self.made), format!("ref_{CANARY}_{}", self.made));
         self.access.insert(access.clone(), person.to_owned());
         self.refresh.insert(refresh.clone(), person.to_owned());
+        let role = match person {
+            "finn" => "finance",
+            "stan" => "staff",
+            _ => "owner",
+        };
         json!({
             "access_token": access, "access_expires_in_s": 600, "refresh_token": refresh,
-            "account": { "user": person, "email": format!("{person}@agency.example"), "role": "owner", "partner": null, "auth_at": AS_OF },
+            "account": { "user": person, "email": format!("{person}@agency.example"), "role": role, "partner": null, "auth_at": AS_OF },
         })
     }
 }
@@ -123,6 +130,7 @@ fn router(books: Shared) -> Router {
         .route("/v1/links", post(link))
         .route("/v1/clients/{referral}", get(client))
         .route("/v1/payouts/{item}/receipt.pdf", get(receipt))
+        .fallback(other)
         .layer(middleware::from_fn_with_state(Arc::clone(&books), record))
         .with_state(books)
 }
@@ -207,9 +215,20 @@ async fn end(State(books): State<Shared>, headers: HeaderMap) -> Response {
 }
 
 async fn overview(State(books): State<Shared>, headers: HeaderMap) -> Response {
-    match bearer(&books.lock().expect("books"), &headers) {
+    let books = books.lock().expect("books");
+    match bearer(&books, &headers) {
+        Some(_) if books.answers.contains_key("/v1/overview") => live(books.answers["/v1/overview"].clone()),
         Some(person) => live(json!({ "for": person, "estimate": { "total_minor": 1_284_050 } })),
         None => refused(StatusCode::UNAUTHORIZED, "signed_out"),
+    }
+}
+
+async fn other(State(books): State<Shared>, headers: HeaderMap, request: Request) -> Response {
+    let books = books.lock().expect("books");
+    match (bearer(&books, &headers), books.answers.get(request.uri().path())) {
+        (Some(_), Some(answer)) => live(answer.clone()),
+        (Some(_), None) => refused(StatusCode::NOT_FOUND, "not_found"),
+        (None, _) => refused(StatusCode::UNAUTHORIZED, "signed_out"),
     }
 }
 
@@ -282,12 +301,13 @@ pub(crate) struct Bench {
     pub(crate) drawer: Drawer,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) opened: Arc<Mutex<Vec<String>>>,
+    pub(crate) around: Arc<dyn Shell>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { api: SmallApi::start(), drawer: Drawer::default(), folder, opened: Arc::default() }
+        Self { api: SmallApi::start(), drawer: Drawer::default(), folder, opened: Arc::default(), around: Arc::new(()) }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -312,7 +332,7 @@ impl Bench {
         });
         Desk::open(
             config,
-            Host { version: "1.2.3".into(), open, downloads: self.downloads(), shell: Arc::new(()) },
+            Host { version: "1.2.3".into(), open, downloads: self.downloads(), shell: Arc::clone(&self.around) },
             Arc::new(self.drawer.clone()),
         )
     }
