@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::ESTIMATE;
 use crate::cable::Cable;
+use crate::screen::Screen;
 
 /// How long anything on the screen may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -121,6 +122,12 @@ impl Computer {
     pub(crate) fn app_has_ended(&self) -> Result<()> {
         let lock = File::open(self.folder.0.join("data").join("desk.lock"))?;
         await_or(|| lock.try_lock().ok(), || "the app is still there after its window was closed".into())
+    }
+
+    /// What the person sees.
+    pub(crate) fn screen(&self) -> Result<Screen> {
+        let display = self.env.iter().find(|(name, _)| *name == "DISPLAY").context("the computer has a display")?;
+        Screen::of(&display.1)
     }
 
     /// Address of the session bus.
@@ -230,8 +237,12 @@ impl Window {
 
     /// Closes the window as a person does, and waits until the app has ended in its own time.
     pub(crate) async fn close_as_a_person(self, computer: &Computer) -> Result<()> {
-        self.page.close_window().await?;
-        computer.app_has_ended()
+        // Not by the driver, which gives an app no time to end.
+        computer.screen()?.close_window()?;
+        computer.app_has_ended()?;
+        // The driver still believes that there is a window.
+        let _gone = self.page.close().await;
+        Ok(())
     }
 
     /// What an expression with one argument comes to in the page: `{came}` or `{failed}`, a text.

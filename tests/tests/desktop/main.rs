@@ -6,6 +6,7 @@
 mod cable;
 mod computer;
 mod manners;
+mod screen;
 mod secrets;
 mod shelf;
 

@@ -36,9 +36,12 @@ async fn no_token_and_no_key_is_found_in_files_outputs_pages_or_answers() -> Res
                 cable.pull_out();
             }
             for native in NATIVES.iter().filter(|n| !["sign_out", "sign_in_at_issuer", "events"].contains(&n.name)) {
-                for args in
-                    [json!({}), json!({ "key": key }), json!({ "email": key, "code": key }), json!({ "person": key })]
-                {
+                for args in [
+                    json!({}),
+                    json!({ "key": key }),
+                    json!({ "email": "x@agency.example", "code": key }),
+                    json!({ "person": key }),
+                ] {
                     said += &window.rpc(native.name, args).await?.to_string();
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use zbus::blocking::{Connection, Proxy, connection};
 use zbus::message::Header;
 use zbus::zvariant::{OwnedValue, Value};
@@ -22,9 +22,9 @@ pub(crate) struct Shelf {
 
 /// An entry of a tray menu.
 #[derive(Debug)]
-pub(crate) struct Entry {
+struct Entry {
     id: i32,
-    pub(crate) text: String,
+    text: String,
 }
 
 struct Watcher {
@@ -81,16 +81,18 @@ impl Shelf {
         Some(below.collect())
     }
 
-    /// Waits for an entry of the app's menu.
-    pub(crate) fn entry(&self, is: impl Fn(&str) -> bool) -> Result<Entry> {
-        let found = || self.entries()?.into_iter().find(|entry| is(&entry.text));
+    /// Waits for an entry of the app's menu, and answers what it says.
+    pub(crate) fn entry(&self, is: impl Fn(&str) -> bool) -> Result<String> {
+        let found = || self.entries()?.into_iter().map(|entry| entry.text).find(|text| is(text));
         await_or(found, || format!("the tray has no such entry, but {:?}", self.entries()))
     }
 
-    /// Chooses it.
-    pub(crate) fn choose(&self, entry: &Entry) -> Result<()> {
-        let menu = self.menu().context("the tray is empty")?;
-        menu.call::<_, _, ()>("Event", &(entry.id, "clicked", Value::from(0_i32), 0_u32))?;
-        Ok(())
+    /// Chooses an entry. The app may make its menu anew meanwhile, with other numbers.
+    pub(crate) fn choose(&self, is: impl Fn(&str) -> bool) -> Result<()> {
+        let chosen = || {
+            let entry = self.entries()?.into_iter().find(|entry| is(&entry.text))?;
+            self.menu()?.call::<_, _, ()>("Event", &(entry.id, "clicked", Value::from(0_i32), 0_u32)).ok()
+        };
+        await_or(chosen, || format!("the tray has no such entry, but {:?}", self.entries()))
     }
 }

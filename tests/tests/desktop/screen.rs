@@ -1,0 +1,65 @@
+//! The screen of a computer: which windows are seen, and their closing as by the button of a window manager.
+
+use anyhow::{Context as _, Result, ensure};
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xproto::{
+    AtomEnum, ClientMessageData, ClientMessageEvent, ConnectionExt as _, EventMask, MapState, Window,
+};
+use x11rb::rust_connection::RustConnection;
+
+use crate::computer::await_or;
+
+/// What a window of the app is called.
+const TITLE: &[u8] = b"AIKit Partners";
+
+/// A screen.
+pub(crate) struct Screen {
+    x: RustConnection,
+    root: Window,
+}
+
+impl Screen {
+    /// The screen of that name, `:99`.
+    pub(crate) fn of(display: &str) -> Result<Self> {
+        let (x, number) = x11rb::connect(Some(display))?;
+        let root = x.setup().roots.get(number).context("the display has no screen")?.root;
+        Ok(Self { x, root })
+    }
+
+    fn atom(&self, name: &str) -> Result<u32> {
+        Ok(self.x.intern_atom(false, name.as_bytes())?.reply()?.atom)
+    }
+
+    /// The app's windows, and whether each is seen.
+    fn windows(&self) -> Result<Vec<(Window, bool)>> {
+        let mut found = Vec::new();
+        for window in self.x.query_tree(self.root)?.reply()?.children {
+            let title = self.x.get_property(false, window, AtomEnum::WM_NAME, AtomEnum::ANY, 0, 64)?.reply()?.value;
+            let attributes = self.x.get_window_attributes(window)?.reply()?;
+            // Some of a toolkit's windows are never for anybody to see.
+            let protocols = self.x.get_property(false, window, self.atom("WM_PROTOCOLS")?, AtomEnum::ATOM, 0, 8)?;
+            if title == TITLE && !attributes.override_redirect && protocols.reply()?.value_len > 0 {
+                found.push((window, attributes.map_state == MapState::VIEWABLE));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Waits until a window of the app is seen, or none is.
+    pub(crate) fn shows_a_window(&self, shows: bool) -> Result<()> {
+        let seen = || self.windows().ok()?.iter().any(|(_, seen)| *seen).eq(&shows).then_some(());
+        await_or(seen, || format!("a window should{} be seen: {:?}", if shows { "" } else { " not" }, self.windows()))
+    }
+
+    /// Asks the app to close its window, as the button of a window manager does.
+    pub(crate) fn close_window(&self) -> Result<()> {
+        let seen: Vec<Window> =
+            self.windows()?.into_iter().filter(|(_, seen)| *seen).map(|(window, _)| window).collect();
+        ensure!(seen.len() == 1, "one window should be seen, and {} are", seen.len());
+        let (protocols, delete) = (self.atom("WM_PROTOCOLS")?, self.atom("WM_DELETE_WINDOW")?);
+        let data = ClientMessageData::from([delete, x11rb::CURRENT_TIME, 0, 0, 0]);
+        let message = ClientMessageEvent::new(32, seen[0], protocols, data);
+        self.x.send_event(false, seen[0], EventMask::NO_EVENT, message)?.check()?;
+        Ok(())
+    }
+}
