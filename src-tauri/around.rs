@@ -7,7 +7,6 @@ use desk::{SavePath, Shell};
 use tauri::{AppHandle, Manager};
 use tauri_plugin_autostart::ManagerExt;
 use tauri_plugin_dialog::DialogExt;
-use tokio::sync::oneshot;
 
 use crate::tray;
 
@@ -51,10 +50,10 @@ impl Shell for Around {
         if let Some(window) = self.app.get_webview_window("main") {
             dialog = dialog.set_parent(&window);
         }
-        let (answer, answered) = oneshot::channel::<Option<PathBuf>>();
+        let (answer, mut answered) = tauri::async_runtime::channel::<Option<PathBuf>>(1);
         dialog.save_file(move |chosen| {
-            let _ = answer.send(chosen.and_then(|path| path.into_path().ok()));
+            let _ = answer.try_send(chosen.and_then(|path| path.into_path().ok()));
         });
-        Some(Box::pin(async move { answered.await.ok().flatten() }))
+        Some(Box::pin(async move { answered.recv().await.flatten() }))
     }
 }

@@ -30,8 +30,9 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tauri", &["aikit-partners"]),
     ("rusqlite", &["sqlite", "desk", "fake-stripe", "bench"]),
     ("reqwest", &["server", "stripe", "fake-stripe", "desk", "product-tests"]),
-    ("tokio", &["sqlite", "server", "stripe", "fake-stripe", "desk", "bench", "product-tests", "aikit-partners"]),
+    ("tokio", &["sqlite", "server", "stripe", "fake-stripe", "desk", "bench", "product-tests"]),
     ("keyring", &["desk"]),
+    ("arboard", &["aikit-partners"]),
     ("krilla", &["documents"]),
     ("lopdf", &["server"]),
     ("openidconnect", &["referral"]),
@@ -65,6 +66,32 @@ fn crates_depend_on_what_the_architecture_allows() {
             }
         }
     }
+}
+
+#[test]
+fn the_page_of_the_app_may_ask_for_one_command_and_reach_nothing() {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&read("tauri.conf.json")).unwrap();
+    let security = &config["app"]["security"];
+    let capabilities = security["capabilities"].as_array().unwrap();
+    assert_eq!(capabilities.len(), 1);
+    assert_eq!(capabilities[0]["permissions"], serde_json::json!(["allow-rpc"]));
+    assert!(capabilities[0].get("remote").is_none(), "no page from elsewhere may ask for anything");
+    assert!(!root().join("src-tauri/capabilities").exists(), "a capability in a file of its own would be one more");
+    assert_eq!(read("src-tauri/permissions.toml").matches("commands.allow").count(), 1);
+    assert!(read("src-tauri/permissions.toml").contains(r#"commands.allow = ["rpc"]"#));
+    assert_eq!((&config["app"]["withGlobalTauri"], &security["freezePrototype"]), (&false.into(), &true.into()));
+
+    let csp = security["csp"].as_str().unwrap();
+    let says = |name: &str| csp.split("; ").find_map(|part| part.strip_prefix(&format!("{name} ")).map(str::to_owned));
+    assert_eq!(says("default-src").as_deref(), Some("'self'"));
+    assert_eq!(says("connect-src").as_deref(), Some("ipc: http://ipc.localhost"));
+    for none in ["object-src", "frame-src", "worker-src", "base-uri", "form-action"] {
+        assert_eq!(says(none).as_deref(), Some("'none'"), "{none}");
+    }
+    assert_eq!(says("script-src"), None, "scripts are the app's own, as everything is by default");
+    assert!(!csp.contains("unsafe-eval") && !csp.contains("https:"), "{csp}");
+    assert!(!read("Cargo.toml").contains("devtools"), "a release has no developer tools");
 }
 
 #[test]

@@ -92,9 +92,21 @@ async fn the_page_reaches_nothing_but_the_app() -> Result<()> {
     let fetched = window.tries("fetch(arguments[0], { mode: 'no-cors' })", &cable.address()).await?;
     ensure!(fetched["failed"].is_string(), "the page itself can reach the network: {fetched}");
     let internals = "window.__TAURI_INTERNALS__.invoke(arguments[0], arguments[0] === 'rpc' ? { cmd: 'open', args: { url: 'file:///etc/passwd' } } : {})";
-    for command in
-        ["plugin:event|emit", "plugin:window|close", "plugin:opener|open_url", "plugin:path|resolve_directory"]
-    {
+    for command in [
+        "plugin:event|emit",
+        "plugin:event|listen",
+        "plugin:window|close",
+        "plugin:opener|open_url",
+        "plugin:path|resolve_directory",
+        "plugin:dialog|save",
+        "plugin:notification|notify",
+        "plugin:autostart|enable",
+        "plugin:deep-link|get_current",
+        "plugin:deep-link|register",
+        "plugin:window-state|save_window_state",
+        "plugin:menu|new",
+        "plugin:tray|new",
+    ] {
         let answer = window.tries(internals, command).await?;
         ensure!(answer["failed"].to_string().contains("not allowed"), "{command}: {answer}");
     }

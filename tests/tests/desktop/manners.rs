@@ -184,6 +184,41 @@ async fn the_tray_has_the_figure_and_the_link_and_keeps_a_window_that_is_closed(
     Ok(())
 }
 
+#[tokio::test]
+async fn a_payout_that_is_news_is_a_notification_and_a_click_leads_to_it() -> Result<()> {
+    let (agency, _) = agency_that_earned().await?;
+    let cable = Cable::to_the_api()?;
+    let computer = Computer::set_up(&cable)?;
+    let shelf = Shelf::on(&computer.bus()?)?;
+    let window = computer.open_window().await?;
+    window.click(Locator::Css(&format!("button[data-person='{}']", agency.person))).await?;
+    let told = || told(&computer);
+    let before = crate::computer::await_or(|| told().ok(), || "the app has looked for no news".into())?;
+    window.close(&computer).await?;
+    ensure!(shelf.notes().is_empty(), "what was there before is no news: {:?}", shelf.notes());
+
+    // As if the newest payout had been sent while the app was closed.
+    let item = before["payouts"].as_object().and_then(|all| all.keys().max()).context("the agency has no payout")?;
+    let mut earlier = before.clone();
+    earlier["payouts"][item]["paid"] = json!(false);
+    rusqlite::Connection::open(computer.folder.path("data/answers.db"))?
+        .execute("UPDATE saved_answer SET body = ?1 WHERE call = '(told)'", [earlier.to_string()])?;
+    let window = computer.open_window().await?;
+    window.find(crate::ESTIMATE).await?;
+    shelf.click_note("was sent to your Stripe account")?;
+    window.is_at(&format!("#/payouts/{item}")).await?;
+    ensure!(shelf.notes().len() == 1 && shelf.notes()[0].0 == "Payout sent", "{:?}", shelf.notes());
+    ensure!(told()? == before, "what was told is not known");
+    window.close(&computer).await
+}
+
+/// What the app knows to have told, for whoever is signed in.
+fn told(computer: &Computer) -> Result<Value> {
+    let file = rusqlite::Connection::open(computer.folder.path("data/answers.db"))?;
+    let body: String = file.query_row("SELECT body FROM saved_answer WHERE call = '(told)'", [], |row| row.get(0))?;
+    Ok(serde_json::from_str(&body)?)
+}
+
 /// Waits until a choice is on disk.
 async fn kept(computer: &Computer, name: &str) -> Result<()> {
     let file = computer.folder.path("data/preferences.json");

@@ -1,4 +1,4 @@
-//! What a desktop shows besides windows: a tray. This one is for a test, on the session bus of its computer.
+//! What a desktop shows besides windows: a tray and notifications. These are for a test, on the session bus of its computer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +13,15 @@ use crate::computer::await_or;
 /// An entry of a tray menu: id, properties, entries below it.
 type Layout = (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>);
 
-/// A tray that shows icons.
+/// Where the desktop's notifications are.
+const NOTES: &str = "org.freedesktop.Notifications";
+const NOTES_PATH: &str = "/org/freedesktop/Notifications";
+
+/// A tray that shows icons, and a place for notifications.
 pub(crate) struct Shelf {
     bus: Connection,
+    /// Title and text of each notification; its number is its place, from 1 on.
+    notes: Arc<Mutex<Vec<(String, String)>>>,
     /// Bus name and path of what is in it.
     icons: Arc<Mutex<Vec<(String, String)>>>,
 }
@@ -51,16 +57,66 @@ impl Watcher {
     }
 }
 
+struct Notes {
+    shown: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+#[zbus::interface(name = "org.freedesktop.Notifications")]
+impl Notes {
+    #[expect(clippy::too_many_arguments, reason = "as the desktop's specification has it")]
+    fn notify(
+        &self,
+        _app: &str,
+        _replaces: u32,
+        _icon: &str,
+        title: &str,
+        text: &str,
+        _actions: Vec<String>,
+        _hints: HashMap<String, OwnedValue>,
+        _expires_ms: i32,
+    ) -> u32 {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.push((title.to_owned(), text.to_owned()));
+        u32::try_from(shown.len()).unwrap_or_default()
+    }
+
+    fn get_capabilities(&self) -> Vec<String> {
+        ["actions", "body", "body-markup"].map(str::to_owned).to_vec()
+    }
+
+    fn get_server_information(&self) -> (String, String, String, String) {
+        ("shelf".into(), "test".into(), "1".into(), "1.2".into())
+    }
+
+    fn close_notification(&self, _id: u32) {}
+}
+
 impl Shelf {
-    /// Puts the tray on a bus.
+    /// Puts both on a bus.
     pub(crate) fn on(address: &str) -> Result<Self> {
-        let icons = Arc::new(Mutex::new(Vec::new()));
+        let (icons, notes) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let watcher = Watcher { icons: Arc::clone(&icons) };
         let bus = connection::Builder::address(address)?
             .serve_at("/StatusNotifierWatcher", watcher)?
+            .serve_at(NOTES_PATH, Notes { shown: Arc::clone(&notes) })?
             .name("org.kde.StatusNotifierWatcher")?
+            .name(NOTES)?
             .build()?;
-        Ok(Self { bus, icons })
+        Ok(Self { bus, notes, icons })
+    }
+
+    /// Every notification so far.
+    pub(crate) fn notes(&self) -> Vec<(String, String)> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for a notification with that in its text, and clicks on it.
+    pub(crate) fn click_note(&self, text: &str) -> Result<()> {
+        let found = || self.notes().iter().position(|(_, shown)| shown.contains(text));
+        let place = await_or(found, || format!("no notification says {text:?}: {:?}", self.notes()))?;
+        let number = u32::try_from(place + 1)?;
+        self.bus.emit_signal(None::<&str>, NOTES_PATH, NOTES, "ActionInvoked", &(number, "default"))?;
+        Ok(())
     }
 
     fn menu(&self) -> Option<Proxy<'_>> {
