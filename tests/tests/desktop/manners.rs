@@ -185,6 +185,41 @@ async fn the_tray_has_the_figure_and_the_link_and_keeps_a_window_that_is_closed(
 }
 
 #[tokio::test]
+async fn the_menu_has_the_pages_under_keys_and_finance_locks_by_one() -> Result<()> {
+    const CTRL: u32 = 0xffe3;
+    const SHIFT: u32 = 0xffe1;
+    let key = |key: char| u32::from(key);
+    let (agency, _) = agency_that_earned().await?;
+    let finance = person_of(Role::Finance).await?;
+    let cable = Cable::to_the_api()?;
+    let computer = Computer::set_up(&cable)?;
+    let window = computer.open_window().await?;
+    window.click(Locator::Css(&format!("button[data-person='{}']", agency.person))).await?;
+    window.find(crate::ESTIMATE).await?;
+    let screen = computer.screen()?;
+    for (keys, address) in [
+        ([CTRL, key('3')], "#/clients"),
+        ([CTRL, key('4')], "#/payouts"),
+        ([CTRL, key(',')], "#/settings"),
+        ([CTRL, key('1')], "#/overview"),
+    ] {
+        screen.press(&keys)?;
+        window.is_at(address).await?;
+    }
+    screen.press(&[CTRL, SHIFT, key('c')])?;
+    window.shows(Locator::Css("[data-sonner-toaster]"), "Your link is copied").await?;
+
+    window.click(Locator::Css("button[title^='Sign out']")).await?;
+    window.click(Locator::Css(&format!("button[data-person='{finance}']"))).await?;
+    window.find(Locator::Css("main table")).await?;
+    screen.press(&[CTRL, key('2')])?;
+    window.is_at("#/reconciliation").await?;
+    screen.press(&[CTRL, SHIFT, key('l')])?;
+    window.find(Locator::Css("[data-testid=locked]")).await?;
+    window.close(&computer).await
+}
+
+#[tokio::test]
 async fn a_payout_that_is_news_is_a_notification_and_a_click_leads_to_it() -> Result<()> {
     let (agency, _) = agency_that_earned().await?;
     let cable = Cable::to_the_api()?;

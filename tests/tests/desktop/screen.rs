@@ -3,8 +3,10 @@
 use anyhow::{Context as _, Result, ensure};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
-    AtomEnum, ClientMessageData, ClientMessageEvent, ConnectionExt as _, EventMask, MapState, Window,
+    AtomEnum, ClientMessageData, ClientMessageEvent, ConnectionExt as _, EventMask, InputFocus, KEY_PRESS_EVENT,
+    KEY_RELEASE_EVENT, MapState, Window,
 };
+use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 
 use crate::computer::await_or;
@@ -45,6 +47,34 @@ impl Screen {
         Ok(found)
     }
 
+    /// The one window that is seen.
+    fn window(&self) -> Result<Window> {
+        let seen: Vec<Window> =
+            self.windows()?.into_iter().filter(|(_, seen)| *seen).map(|(window, _)| window).collect();
+        ensure!(seen.len() == 1, "one window should be seen, and {} are", seen.len());
+        Ok(seen[0])
+    }
+
+    /// Presses keys together in the window, by their names in X: 0xffe3 is Ctrl.
+    pub(crate) fn press(&self, keys: &[u32]) -> Result<()> {
+        self.x.set_input_focus(InputFocus::PARENT, self.window()?, x11rb::CURRENT_TIME)?.check()?;
+        let (least, most) = (self.x.setup().min_keycode, self.x.setup().max_keycode);
+        let map = self.x.get_keyboard_mapping(least, most - least + 1)?.reply()?;
+        let each = usize::from(map.keysyms_per_keycode);
+        let code = |key: &u32| {
+            let place = map.keysyms.iter().position(|known| known == key).context("the keyboard has no such key")?;
+            Ok(least + u8::try_from(place / each)?)
+        };
+        let codes = keys.iter().map(code).collect::<Result<Vec<u8>>>()?;
+        for code in &codes {
+            self.x.xtest_fake_input(KEY_PRESS_EVENT, *code, 0, self.root, 0, 0, 0)?.check()?;
+        }
+        for code in codes.iter().rev() {
+            self.x.xtest_fake_input(KEY_RELEASE_EVENT, *code, 0, self.root, 0, 0, 0)?.check()?;
+        }
+        Ok(())
+    }
+
     /// Waits until a window of the app is seen, or none is.
     pub(crate) fn shows_a_window(&self, shows: bool) -> Result<()> {
         let seen = || self.windows().ok()?.iter().any(|(_, seen)| *seen).eq(&shows).then_some(());
@@ -53,13 +83,11 @@ impl Screen {
 
     /// Asks the app to close its window, as the button of a window manager does.
     pub(crate) fn close_window(&self) -> Result<()> {
-        let seen: Vec<Window> =
-            self.windows()?.into_iter().filter(|(_, seen)| *seen).map(|(window, _)| window).collect();
-        ensure!(seen.len() == 1, "one window should be seen, and {} are", seen.len());
+        let window = self.window()?;
         let (protocols, delete) = (self.atom("WM_PROTOCOLS")?, self.atom("WM_DELETE_WINDOW")?);
         let data = ClientMessageData::from([delete, x11rb::CURRENT_TIME, 0, 0, 0]);
-        let message = ClientMessageEvent::new(32, seen[0], protocols, data);
-        self.x.send_event(false, seen[0], EventMask::NO_EVENT, message)?.check()?;
+        let message = ClientMessageEvent::new(32, window, protocols, data);
+        self.x.send_event(false, window, EventMask::NO_EVENT, message)?.check()?;
         Ok(())
     }
 }
