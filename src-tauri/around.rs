@@ -39,10 +39,6 @@ impl Shell for Around {
     }
 
     fn ask_where(&self, name: &str) -> Option<SavePath<'_>> {
-        // Nobody answers in a window that a program drives.
-        if env::var_os("TAURI_WEBVIEW_AUTOMATION").is_some() {
-            return None;
-        }
         let mut dialog = self.app.dialog().file().set_title("Save").set_file_name(name);
         if let Ok(folder) = self.app.path().download_dir() {
             dialog = dialog.set_directory(folder);

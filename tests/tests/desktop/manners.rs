@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 
 use crate::cable::Cable;
 use crate::computer::Computer;
+use crate::screen::MAIN;
 use crate::shelf::Shelf;
 use crate::{agency_that_earned, person_of};
 use wire::Role;
 
+/// What the dialog that asks where to save is called.
+const DIALOG: &str = "Save";
 /// What somebody would put into a page, a mail or a terminal.
 const HOSTILE: &[&str] = &[
     "aikit-partners://open/run/../../settings",
@@ -165,11 +168,11 @@ async fn the_tray_has_the_figure_and_the_link_and_keeps_a_window_that_is_closed(
     window.click(Locator::XPath("//label[contains(., 'Stay in the tray')]")).await?;
     kept(&computer, "keep_in_tray").await?;
     let screen = computer.screen()?;
-    screen.shows_a_window(true)?;
+    screen.shows(MAIN, true)?;
     screen.close_window()?;
-    screen.shows_a_window(false)?;
+    screen.shows(MAIN, false)?;
     shelf.choose(|text| text == figure)?;
-    screen.shows_a_window(true)?;
+    screen.shows(MAIN, true)?;
     window.is_at("#/overview").await?;
     shelf.choose(|text| text.starts_with("Quit"))?;
     computer.app_has_ended()?;
@@ -177,9 +180,9 @@ async fn the_tray_has_the_figure_and_the_link_and_keeps_a_window_that_is_closed(
     // Started out of the way it is in the tray alone, until somebody asks for it.
     let mut away = computer.start_again(&["--minimised"], "data")?;
     shelf.entry(|text| text.contains("so far"))?;
-    screen.shows_a_window(false)?;
+    screen.shows(MAIN, false)?;
     shelf.choose(|text| text.starts_with("Open"))?;
-    screen.shows_a_window(true)?;
+    screen.shows(MAIN, true)?;
     ensure!(away.ended().is_none(), "the app has ended: {}", away.last_output());
     Ok(())
 }
@@ -203,19 +206,53 @@ async fn the_menu_has_the_pages_under_keys_and_finance_locks_by_one() -> Result<
         ([CTRL, key(',')], "#/settings"),
         ([CTRL, key('1')], "#/overview"),
     ] {
-        screen.press(&keys)?;
+        screen.press(MAIN, &keys)?;
         window.is_at(address).await?;
     }
-    screen.press(&[CTRL, SHIFT, key('c')])?;
+    screen.press(MAIN, &[CTRL, SHIFT, key('c')])?;
     window.shows(Locator::Css("[data-sonner-toaster]"), "Your link is copied").await?;
 
     window.click(Locator::Css("button[title^='Sign out']")).await?;
     window.click(Locator::Css(&format!("button[data-person='{finance}']"))).await?;
     window.find(Locator::Css("main table")).await?;
-    screen.press(&[CTRL, key('2')])?;
+    screen.press(MAIN, &[CTRL, key('2')])?;
     window.is_at("#/reconciliation").await?;
-    screen.press(&[CTRL, SHIFT, key('l')])?;
+    screen.press(MAIN, &[CTRL, SHIFT, key('l')])?;
     window.find(Locator::Css("[data-testid=locked]")).await?;
+    window.close(&computer).await
+}
+
+#[tokio::test]
+async fn a_file_is_saved_where_the_dialog_says() -> Result<()> {
+    const ENTER: u32 = 0xff0d;
+    const ESCAPE: u32 = 0xff1b;
+    let (agency, _) = agency_that_earned().await?;
+    let cable = Cable::to_the_api()?;
+    let computer = Computer::set_up(&cable)?;
+    let window = computer.open_window().await?;
+    window.click(Locator::Css(&format!("button[data-person='{}']", agency.person))).await?;
+    window.find(crate::ESTIMATE).await?;
+    let payouts: Value =
+        serde_json::from_str(window.rpc("payouts", json!({})).await?["came"].as_str().context("none")?)?;
+    let paid = payouts["data"].as_array().and_then(|all| all.iter().find(|p| p["state"] == "paid"));
+    let item = &paid.context("the agency was never paid")?["item"];
+    for (key, saves) in [(ESCAPE, false), (ENTER, true)] {
+        let args = json!({ "file": "receipt", "args": { "item": item } });
+        let screen = computer.screen()?;
+        let person = tokio::task::spawn_blocking(move || {
+            screen.shows(DIALOG, true)?;
+            screen.press(DIALOG, &[key])?;
+            screen.shows(DIALOG, false)
+        });
+        // The dialog waits for its person, and the page for the dialog.
+        let (answer, pressed) = tokio::join!(window.rpc("save", args), person);
+        pressed??;
+        let answer: Value = serde_json::from_str(answer?["came"].as_str().context("the file was not saved")?)?;
+        match answer["path"].as_str() {
+            None => ensure!(!saves, "nothing was saved"),
+            Some(path) => ensure!(saves && std::fs::read(path)?.starts_with(b"%PDF"), "{path} is not the receipt"),
+        }
+    }
     window.close(&computer).await
 }
 

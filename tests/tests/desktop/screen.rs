@@ -11,8 +11,8 @@ use x11rb::rust_connection::RustConnection;
 
 use crate::computer::await_or;
 
-/// What a window of the app is called.
-const TITLE: &[u8] = b"AIKit Partners";
+/// What the app's window is called.
+pub(crate) const MAIN: &str = "AIKit Partners";
 
 /// A screen.
 pub(crate) struct Screen {
@@ -32,32 +32,32 @@ impl Screen {
         Ok(self.x.intern_atom(false, name.as_bytes())?.reply()?.atom)
     }
 
-    /// The app's windows, and whether each is seen.
-    fn windows(&self) -> Result<Vec<(Window, bool)>> {
+    /// The app's windows of that name, and whether each is seen.
+    fn windows(&self, name: &str) -> Result<Vec<(Window, bool)>> {
         let mut found = Vec::new();
         for window in self.x.query_tree(self.root)?.reply()?.children {
             let title = self.x.get_property(false, window, AtomEnum::WM_NAME, AtomEnum::ANY, 0, 64)?.reply()?.value;
             let attributes = self.x.get_window_attributes(window)?.reply()?;
             // Some of a toolkit's windows are never for anybody to see.
             let protocols = self.x.get_property(false, window, self.atom("WM_PROTOCOLS")?, AtomEnum::ATOM, 0, 8)?;
-            if title == TITLE && !attributes.override_redirect && protocols.reply()?.value_len > 0 {
+            if title == name.as_bytes() && !attributes.override_redirect && protocols.reply()?.value_len > 0 {
                 found.push((window, attributes.map_state == MapState::VIEWABLE));
             }
         }
         Ok(found)
     }
 
-    /// The one window that is seen.
-    fn window(&self) -> Result<Window> {
+    /// The one window of that name that is seen.
+    fn window(&self, name: &str) -> Result<Window> {
         let seen: Vec<Window> =
-            self.windows()?.into_iter().filter(|(_, seen)| *seen).map(|(window, _)| window).collect();
+            self.windows(name)?.into_iter().filter(|(_, seen)| *seen).map(|(window, _)| window).collect();
         ensure!(seen.len() == 1, "one window should be seen, and {} are", seen.len());
         Ok(seen[0])
     }
 
-    /// Presses keys together in the window, by their names in X: 0xffe3 is Ctrl.
-    pub(crate) fn press(&self, keys: &[u32]) -> Result<()> {
-        self.x.set_input_focus(InputFocus::PARENT, self.window()?, x11rb::CURRENT_TIME)?.check()?;
+    /// Presses keys together in a window, by their names in X: 0xffe3 is Ctrl.
+    pub(crate) fn press(&self, name: &str, keys: &[u32]) -> Result<()> {
+        self.x.set_input_focus(InputFocus::PARENT, self.window(name)?, x11rb::CURRENT_TIME)?.check()?;
         let (least, most) = (self.x.setup().min_keycode, self.x.setup().max_keycode);
         let map = self.x.get_keyboard_mapping(least, most - least + 1)?.reply()?;
         let each = usize::from(map.keysyms_per_keycode);
@@ -76,14 +76,16 @@ impl Screen {
     }
 
     /// Waits until a window of the app is seen, or none is.
-    pub(crate) fn shows_a_window(&self, shows: bool) -> Result<()> {
-        let seen = || self.windows().ok()?.iter().any(|(_, seen)| *seen).eq(&shows).then_some(());
-        await_or(seen, || format!("a window should{} be seen: {:?}", if shows { "" } else { " not" }, self.windows()))
+    pub(crate) fn shows(&self, name: &str, shows: bool) -> Result<()> {
+        let seen = || self.windows(name).ok()?.iter().any(|(_, seen)| *seen).eq(&shows).then_some(());
+        await_or(seen, || {
+            format!("a window {name:?} should{} be seen: {:?}", if shows { "" } else { " not" }, self.windows(name))
+        })
     }
 
     /// Asks the app to close its window, as the button of a window manager does.
     pub(crate) fn close_window(&self) -> Result<()> {
-        let window = self.window()?;
+        let window = self.window(MAIN)?;
         let (protocols, delete) = (self.atom("WM_PROTOCOLS")?, self.atom("WM_DELETE_WINDOW")?);
         let data = ClientMessageData::from([delete, x11rb::CURRENT_TIME, 0, 0, 0]);
         let message = ClientMessageEvent::new(32, window, protocols, data);
