@@ -239,11 +239,7 @@ async fn a_file_is_saved_where_the_dialog_says() -> Result<()> {
     for (key, saves) in [(ESCAPE, false), (ENTER, true)] {
         let args = json!({ "file": "receipt", "args": { "item": item } });
         let screen = computer.screen()?;
-        let person = tokio::task::spawn_blocking(move || {
-            screen.shows(DIALOG, true)?;
-            screen.press(DIALOG, &[key])?;
-            screen.shows(DIALOG, false)
-        });
+        let person = tokio::task::spawn_blocking(move || screen.answer(DIALOG, key));
         // The dialog waits for its person, and the page for the dialog.
         let (answer, pressed) = tokio::join!(window.rpc("save", args), person);
         pressed??;

@@ -83,6 +83,22 @@ impl Screen {
         })
     }
 
+    /// Answers a dialog with a key. One that is not ready for it yet is asked again.
+    pub(crate) fn answer(&self, name: &str, key: u32) -> Result<()> {
+        self.shows(name, true)?;
+        let mut tries = 0_u32;
+        let gone = || {
+            let seen = self.windows(name).ok()?.iter().any(|(_, seen)| *seen);
+            // A dialog that goes meanwhile takes no key.
+            if seen && tries.is_multiple_of(25) {
+                let _gone = self.press(name, &[key]);
+            }
+            tries += 1;
+            (!seen).then_some(())
+        };
+        await_or(gone, || format!("the dialog {name:?} takes no answer"))
+    }
+
     /// Asks the app to close its window, as the button of a window manager does.
     pub(crate) fn close_window(&self) -> Result<()> {
         let window = self.window(MAIN)?;
