@@ -86,8 +86,13 @@ impl Computer {
 
     /// Starts the app with arguments.
     pub(crate) async fn open_window_with(&self, args: &[&str]) -> Result<Window> {
-        let app = given("AIKIT_APP_BIN")?;
-        let Value::Object(capabilities) = json!({ "webkitgtk:browserOptions": { "binary": app, "args": args } }) else {
+        self.open_program(&given("AIKIT_APP_BIN")?, args).await
+    }
+
+    /// Starts a program with a window.
+    pub(crate) async fn open_program(&self, program: &str, args: &[&str]) -> Result<Window> {
+        let Value::Object(capabilities) = json!({ "webkitgtk:browserOptions": { "binary": program, "args": args } })
+        else {
             bail!("an object is an object");
         };
         let mut builder = ClientBuilder::new(HttpConnector::new());

@@ -9,6 +9,7 @@ mod manners;
 mod screen;
 mod secrets;
 mod shelf;
+mod speed;
 
 use std::time::Duration;
 
