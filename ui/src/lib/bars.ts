@@ -1,35 +1,27 @@
-import type { MonthEarned } from './backend';
+/** A column of a chart: what it stands for, and the amount of each series in minor units. */
+export type Column = { key: string; valuesMinor: readonly number[] };
 
-/** Parts of a bar from the baseline outwards; forfeited money is in the table alone, because it was never earned. */
-export const PARTS = ['vested', 'pending', 'held'] as const;
-export type Part = (typeof PARTS)[number];
-
-/** A rectangle in units of the chart: x by month, y in minor units downwards from the top of the scale. */
-export type Piece = { part: Part; fromMinor: number; toMinor: number };
-export type Column = { month: string; totalMinor: number; pieces: Piece[] };
+/** A part of a column from the baseline outwards: of which series, and from where to where in minor units. */
+export type Piece = { series: number; fromMinor: number; toMinor: number };
 
 /** The scale of an axis: where it ends on both sides of zero, and its lines. */
 export type Scale = { lowMinor: number; highMinor: number; ticksMinor: number[] };
 
-/** Stacks the parts of every month: what is above zero upwards, what is below it downwards. */
-export function columns(months: MonthEarned[]): Column[] {
-  return months.map((month) => {
-    let [up, down] = [0, 0];
-    const pieces: Piece[] = [];
-    for (const part of PARTS) {
-      const amount = month[`${part}_minor`];
-      if (amount > 0) pieces.push({ part, fromMinor: up, toMinor: (up += amount) });
-      if (amount < 0) pieces.push({ part, fromMinor: down, toMinor: (down += amount) });
-    }
-    return { month: month.month, totalMinor: up + down, pieces };
+/** Stacks the series of a column: what is above zero upwards, what is below it downwards. */
+export function stack({ valuesMinor }: Column): Piece[] {
+  let [up, down] = [0, 0];
+  const pieces: Piece[] = [];
+  valuesMinor.forEach((amount, series) => {
+    if (amount > 0) pieces.push({ series, fromMinor: up, toMinor: (up += amount) });
+    if (amount < 0) pieces.push({ series, fromMinor: down, toMinor: (down += amount) });
   });
+  return pieces;
 }
 
-/** A scale with three to six round lines that holds all columns and zero. */
-export function scaleOf(all: Column[]): Scale {
-  const edges = all.flatMap(({ pieces }) => pieces.map(({ toMinor }) => toMinor));
-  const low = Math.min(0, ...edges);
-  const high = Math.max(low < 0 ? 0 : 1, ...edges);
+/** A scale with three to six round lines that holds all amounts and zero. */
+export function scaleOf(amountsMinor: readonly number[]): Scale {
+  const low = Math.min(0, ...amountsMinor);
+  const high = Math.max(low < 0 ? 0 : 1, ...amountsMinor);
   const step = roundStep(Math.max(high - low, 40_000) / 4);
   const highMinor = Math.ceil(high / step) * step;
   const lowMinor = Math.floor(low / step) * step;
@@ -38,15 +30,42 @@ export function scaleOf(all: Column[]): Scale {
   return { lowMinor, highMinor, ticksMinor };
 }
 
+/** Where a key leads from a column, `null` for none, in a chart of so many; `undefined` where the key is not the chart's. */
+export function move(from: number | null, key: string, many: number): number | null | undefined {
+  if (many === 0) return undefined;
+  const last = many - 1;
+  switch (key) {
+    case 'ArrowRight':
+    case 'ArrowUp':
+      return from === null ? 0 : Math.min(last, from + 1);
+    case 'ArrowLeft':
+    case 'ArrowDown':
+      return from === null ? last : Math.max(0, from - 1);
+    case 'Home':
+      return 0;
+    case 'End':
+      return last;
+    case 'Escape':
+      return from === null ? undefined : null;
+    default:
+      return undefined;
+  }
+}
+
 /** The smallest of 1, 2, 2.5, 5 × 10ⁿ dollars that is not below the wanted step. */
 function roundStep(wantedMinor: number): number {
   const base = 10 ** Math.floor(Math.log10(Math.max(wantedMinor, 100)));
   return [1, 2, 2.5, 5, 10].map((n) => n * base).find((step) => step >= wantedMinor) ?? 10 * base;
 }
 
-/** An axis label without cents: `$1,500`, `$20k`, `−$500`. */
+/** An axis label without cents: `$1,500`, `$20k`, `$2.5m`, `−$500`. */
 export function axisLabel(minor: number): string {
   const dollars = Math.round(Math.abs(minor) / 100);
-  const text = dollars >= 10_000 ? `${(dollars / 1000).toLocaleString('en-US')}k` : dollars.toLocaleString('en-US');
+  const text =
+    dollars >= 10_000_000
+      ? `${(dollars / 1_000_000).toLocaleString('en-US')}m`
+      : dollars >= 10_000
+        ? `${(dollars / 1000).toLocaleString('en-US')}k`
+        : dollars.toLocaleString('en-US');
   return `${minor < 0 ? '\u2212' : ''}$${text}`;
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Account, Client, Link, MonthEarned, Run, RunState } from './backend';
-import { axisLabel, columns, scaleOf } from './bars';
+import type { Account, Client, Link, Run, RunState } from './backend';
+import { axisLabel, type Column, move, scaleOf, stack } from './bars';
 import { clientWord, orderKey, ORDERS, pressed, START, tenureText } from './clients';
 import { KEYS, readKey } from './keys';
 import { disclosures, filterLinks, pathProblem, previewLink, utmOf } from './links';
@@ -191,20 +191,26 @@ describe('a client', () => {
 
 describe('the chart', () => {
   const amount = fc.integer({ min: -5_000_000, max: 50_000_000 });
-  const month: fc.Arbitrary<MonthEarned> = fc.record({
-    month: fc.constant('2026-10'), vested_minor: amount, pending_minor: amount, held_minor: amount, forfeited_minor: amount,
+  const column: fc.Arbitrary<Column> = fc.record({ key: fc.constant('2026-10'), valuesMinor: fc.array(amount, { minLength: 3, maxLength: 4 }) });
+
+  it('stacks to the sum of the parts, without gaps', () => {
+    fc.assert(
+      fc.property(column, (one) => {
+        const pieces = stack(one);
+        expect(pieces.reduce((sum, { fromMinor, toMinor }) => sum + toMinor - fromMinor, 0)).toBe(one.valuesMinor.reduce((a, b) => a + b, 0));
+        for (const { series, fromMinor, toMinor } of pieces) expect(toMinor - fromMinor).toBe(one.valuesMinor[series]);
+        for (const side of [pieces.filter(({ toMinor }) => toMinor > 0), pieces.filter(({ toMinor }) => toMinor < 0)]) {
+          side.forEach(({ fromMinor }, index) => expect(fromMinor).toBe(side[index - 1]?.toMinor ?? 0));
+        }
+      }),
+    );
   });
 
-  it('stacks to the sum of the parts, and fits its scale', () => {
+  it('fits its scale', () => {
     fc.assert(
-      fc.property(fc.array(month, { maxLength: 12 }), (months) => {
-        const cols = columns(months);
-        const { lowMinor, highMinor, ticksMinor } = scaleOf(cols);
-        cols.forEach((column, index) => {
-          const { vested_minor, pending_minor, held_minor } = months[index] as MonthEarned;
-          expect(column.totalMinor).toBe(vested_minor + pending_minor + held_minor);
-          for (const { toMinor } of column.pieces) expect(toMinor >= lowMinor && toMinor <= highMinor).toBe(true);
-        });
+      fc.property(fc.array(amount, { maxLength: 24 }), (amounts) => {
+        const { lowMinor, highMinor, ticksMinor } = scaleOf(amounts);
+        for (const one of amounts) expect(one >= lowMinor && one <= highMinor).toBe(true);
         expect(highMinor).toBeGreaterThan(lowMinor);
         expect(ticksMinor).toContain(0);
         expect(ticksMinor.length).toBeGreaterThanOrEqual(2);
@@ -213,8 +219,24 @@ describe('the chart', () => {
     );
   });
 
+  it('is gone through by keys, and never left', () => {
+    const keys = fc.constantFrom('ArrowRight', 'ArrowLeft', 'ArrowUp', 'ArrowDown', 'Home', 'End', 'Escape');
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 24 }), fc.array(keys), (many, pressed) => {
+        let at: number | null = null;
+        for (const key of pressed) {
+          const to = move(at, key, many);
+          if (to !== undefined) at = to;
+          expect(at === null || (at >= 0 && at < many)).toBe(true);
+        }
+      }),
+    );
+    expect([move(null, 'ArrowRight', 24), move(0, 'ArrowRight', 24), move(1, 'ArrowLeft', 24), move(3, 'End', 24)]).toEqual([0, 1, 0, 23]);
+    expect([move(3, 'Escape', 24), move(null, 'Escape', 24), move(3, 'Tab', 24), move(null, 'End', 0)]).toEqual([null, undefined, undefined, undefined]);
+  });
+
   it('labels its axis shortly', () => {
-    expect([0, 150_000, 2_000_000, -50_000].map(axisLabel)).toEqual(['$0', '$1,500', '$20k', '\u2212$500']);
+    expect([0, 150_000, 2_000_000, -50_000, 250_000_000_000].map(axisLabel)).toEqual(['$0', '$1,500', '$20k', '\u2212$500', '$2,500m']);
   });
 });
 

@@ -6,6 +6,7 @@ export type Deed =
   | 'go_overview'
   | 'go_links'
   | 'go_clients'
+  | 'go_what_if'
   | 'go_payouts'
   | 'go_runs'
   | 'go_reconciliation';
@@ -18,6 +19,7 @@ export const KEYS: readonly Key[] = [
   { keys: 'g o', deed: 'go_overview', text: 'Go to Overview', who: 'partner' },
   { keys: 'g l', deed: 'go_links', text: 'Go to Links', who: 'partner' },
   { keys: 'g c', deed: 'go_clients', text: 'Go to Clients', who: 'partner' },
+  { keys: 'g w', deed: 'go_what_if', text: 'Go to What-if', who: 'partner' },
   { keys: 'g p', deed: 'go_payouts', text: 'Go to Payouts', who: 'partner' },
   { keys: 'g r', deed: 'go_runs', text: 'Go to Runs', who: 'staff' },
   { keys: 'g e', deed: 'go_reconciliation', text: 'Go to Reconciliation', who: 'staff' },

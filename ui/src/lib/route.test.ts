@@ -4,7 +4,7 @@ import { href, parseRoute, type Route } from './route';
 
 const id = fc.string({ minLength: 1, unit: 'grapheme' }).filter((text) => text.isWellFormed());
 const route: fc.Arbitrary<Route> = fc.oneof(
-  fc.constantFrom<Route>({ page: 'sign-in' }, { page: 'join' }, { page: 'overview' }, { page: 'links' }, { page: 'runs' }, { page: 'reconciliation' }, { page: 'settings' }),
+  fc.constantFrom<Route>({ page: 'sign-in' }, { page: 'join' }, { page: 'overview' }, { page: 'links' }, { page: 'what-if' }, { page: 'runs' }, { page: 'reconciliation' }, { page: 'settings' }),
   fc.record({ page: fc.constant('clients' as const), referral: fc.option(id) }),
   fc.record({ page: fc.constant('payouts' as const), item: fc.option(id) }),
   fc.record({ page: fc.constant('run' as const), run: id, item: fc.option(id) }),
@@ -35,6 +35,8 @@ it.each([
   ['#/runs/r/PARTNER_1%3A2026-10', { page: 'run', run: 'r', item: 'PARTNER_1:2026-10' }],
   ['#/overview?utm_source=mail', { page: 'overview' }],
   ['#/clients/', { page: 'unknown' }],
+  ['#/what-if', { page: 'what-if' }],
+  ['#/what-if/x', { page: 'unknown' }],
   ['#/links/x', { page: 'unknown' }],
   ['#/%', { page: 'unknown' }],
   ['#/nowhere', { page: 'unknown' }],

@@ -6,6 +6,7 @@ export type Route =
   | { page: 'overview' }
   | { page: 'links' }
   | { page: 'clients'; referral: string | null }
+  | { page: 'what-if' }
   | { page: 'payouts'; item: string | null }
   | { page: 'runs' }
   | { page: 'run'; run: string; item: string | null }
@@ -40,6 +41,7 @@ export function parseRoute(address: string): Route {
     case 'confirmed':
     case 'overview':
     case 'links':
+    case 'what-if':
     case 'reconciliation':
     case 'settings':
       return first === undefined ? { page } : { page: 'unknown' };
