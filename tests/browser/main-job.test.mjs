@@ -2,7 +2,7 @@
  * The main job of the product in a real browser: an agency sees its figures and shares a link, finance pays a month,
  * and an agency checks what it was paid to the cent.
  *
- * BASE_URL is the address of a freshly started demo, whose newest run is a draft. CHROMIUM names the browser.
+ * BASE_URL is the address of a freshly started demo, whose newest run is a draft.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync } from 'node:fs';
@@ -11,8 +11,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
 import { api, cents, dollars } from './api.mjs';
+import { launch } from './browser.mjs';
 
 // The reader of QR codes that the tests of the pages use.
 const { default: jsQR } = createRequire(new URL('../../ui/package.json', import.meta.url))('jsqr');
@@ -28,17 +28,7 @@ let page;
 const broken = [];
 
 before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  browser = await launch();
   context = await browser.newContext({ viewport: { width: 1180, height: 820 }, locale: 'de-DE', timezoneId: 'Pacific/Auckland' });
   await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(base).origin });
   context.setDefaultTimeout(20_000);

@@ -1,3 +1,5 @@
+import { monthShort } from './time';
+
 /** A column of a chart: what it stands for, and the amount of each series in minor units. */
 export type Column = { key: string; valuesMinor: readonly number[] };
 
@@ -30,6 +32,16 @@ export function scaleOf(amountsMinor: readonly number[]): Scale {
   return { lowMinor, highMinor, ticksMinor };
 }
 
+/** `2027-01`: the name below a column that has so many px, `null` for none. Where many are crowded, every few have one and January is its year. */
+export function monthLabel(month: string, slot: number, many: number): string | null {
+  if (slot >= 30) return monthShort(month);
+  if (many <= 12) return monthShort(month).slice(0, 1);
+  const every = [2, 3, 6].find((months) => months * slot >= 34) ?? 12;
+  const index = Number(month.slice(5)) - 1;
+  if (index % every !== 0) return null;
+  return index === 0 ? month.slice(0, 4) : monthShort(month);
+}
+
 /** Where a key leads from a column, `null` for none, in a chart of so many; `undefined` where the key is not the chart's. */
 export function move(from: number | null, key: string, many: number): number | null | undefined {
   if (many === 0) return undefined;
@@ -58,14 +70,15 @@ function roundStep(wantedMinor: number): number {
   return [1, 2, 2.5, 5, 10].map((n) => n * base).find((step) => step >= wantedMinor) ?? 10 * base;
 }
 
-/** An axis label without cents: `$1,500`, `$20k`, `$2.5m`, `−$500`. */
+const SIZES = [
+  [1_000_000_000, 'bn'],
+  [1_000_000, 'm'],
+  [1000, 'k'],
+] as const;
+
+/** An axis label without cents: `$1,500`, `$20k`, `$25m`, `−$500`. */
 export function axisLabel(minor: number): string {
   const dollars = Math.round(Math.abs(minor) / 100);
-  const text =
-    dollars >= 10_000_000
-      ? `${(dollars / 1_000_000).toLocaleString('en-US')}m`
-      : dollars >= 10_000
-        ? `${(dollars / 1000).toLocaleString('en-US')}k`
-        : dollars.toLocaleString('en-US');
-  return `${minor < 0 ? '\u2212' : ''}$${text}`;
+  const [size, unit] = SIZES.find(([from]) => dollars >= 10 * from) ?? [1, ''];
+  return `${minor < 0 ? '\u2212' : ''}$${(dollars / size).toLocaleString('en-US')}${unit}`;
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Account, Client, Link, Run, RunState } from './backend';
-import { axisLabel, type Column, move, scaleOf, stack } from './bars';
+import { axisLabel, type Column, monthLabel, move, scaleOf, stack } from './bars';
 import { clientWord, orderKey, ORDERS, pressed, START, tenureText } from './clients';
 import { KEYS, readKey } from './keys';
 import { disclosures, filterLinks, pathProblem, previewLink, utmOf } from './links';
@@ -219,6 +219,14 @@ describe('the chart', () => {
     );
   });
 
+  it('names as many months as there is space for, and years among many', () => {
+    const names = (slot: number, many: number) => ['2026-11', '2026-12', '2027-01', '2027-02', '2027-03'].map((month) => monthLabel(month, slot, many));
+    expect(names(40, 24)).toEqual(['Nov', 'Dec', 'Jan', 'Feb', 'Mar']);
+    expect(names(20, 12)).toEqual(['N', 'D', 'J', 'F', 'M']);
+    expect(names(20, 24)).toEqual(['Nov', null, '2027', null, 'Mar']);
+    expect(names(8, 24)).toEqual([null, null, '2027', null, null]);
+  });
+
   it('is gone through by keys, and never left', () => {
     const keys = fc.constantFrom('ArrowRight', 'ArrowLeft', 'ArrowUp', 'ArrowDown', 'Home', 'End', 'Escape');
     fc.assert(
@@ -236,7 +244,7 @@ describe('the chart', () => {
   });
 
   it('labels its axis shortly', () => {
-    expect([0, 150_000, 2_000_000, -50_000, 250_000_000_000].map(axisLabel)).toEqual(['$0', '$1,500', '$20k', '\u2212$500', '$2,500m']);
+    expect([0, 150_000, 2_000_000, -50_000, 250_000_000_000, 1_000_000_000_000].map(axisLabel)).toEqual(['$0', '$1,500', '$20k', '\u2212$500', '$2,500m', '$10bn']);
   });
 });
 

@@ -23,6 +23,11 @@ export function monthShort(month: string): string {
   return monthOnly(month).slice(0, 3);
 }
 
+/** `2026-11` → `Nov 2026`. */
+export function monthAndYear(month: string): string {
+  return `${monthShort(month)} ${month.slice(0, 4)}`;
+}
+
 /** The calendar month before the one that the instant lies in: `2026-11-22T…` → `2026-10`. */
 export function lastEndedMonth(instant: string): string {
   return monthBefore(instant.slice(0, 7));

@@ -212,7 +212,7 @@ describe('a forecast', () => {
       { title: 'Volume bonus in March 2027', text: '5 new clients of 2027 Q1 have paid by then: +5 points.', reached: true },
       {
         title: 'Platinum from June 2027',
-        text: "Its better rates then count for every payment, and are kept. They would add $225.00 a month on today's clients.",
+        text: "Better rates on every payment from then on. On today's clients: $225.00 a month more.",
         reached: true,
       },
     ]);

@@ -262,10 +262,10 @@ function platinumMilestone(month: ForecastMonth | undefined, overview: Overview 
   const of = overview?.platinum;
   const takes = of === undefined ? '' : `It takes ${of.referrals_needed} referrals or plans of ${money(of.arr_minor_needed)} a year.`;
   if (month === undefined) return { title: `No platinum within ${MONTHS} months`, text: takes, reached: false };
-  const worth = of === undefined || of.worth_minor_per_month <= 0 ? '' : ` They would add ${money(of.worth_minor_per_month)} a month on today's clients.`;
+  const worth = of === undefined || of.worth_minor_per_month <= 0 ? '' : ` On today's clients: ${money(of.worth_minor_per_month)} a month more.`;
   return {
     title: `Platinum from ${monthName(month.from.slice(0, 7))}`,
-    text: `Its better rates then count for every payment, and are kept.${worth}`,
+    text: `Better rates on every payment from then on.${worth}`,
     reached: true,
   };
 }
