@@ -40,7 +40,8 @@ const fn item(command: Command, id: &'static str, text: &'static str, keys: Opti
 const OVERVIEW: MenuItem = item(Command::Page("overview"), "overview", "Overview", Some("CmdOrCtrl+1"));
 const LINKS: MenuItem = item(Command::Page("links"), "links", "Links", Some("CmdOrCtrl+2"));
 const CLIENTS: MenuItem = item(Command::Page("clients"), "clients", "Clients", Some("CmdOrCtrl+3"));
-const PAYOUTS: MenuItem = item(Command::Page("payouts"), "payouts", "Payouts", Some("CmdOrCtrl+4"));
+const WHAT_IF: MenuItem = item(Command::Page("what-if"), "what-if", "What-if", Some("CmdOrCtrl+4"));
+const PAYOUTS: MenuItem = item(Command::Page("payouts"), "payouts", "Payouts", Some("CmdOrCtrl+5"));
 const RUNS: MenuItem = item(Command::Page("runs"), "runs", "Runs", Some("CmdOrCtrl+1"));
 const RECONCILIATION: MenuItem =
     item(Command::Page("reconciliation"), "reconciliation", "Reconciliation", Some("CmdOrCtrl+2"));
@@ -54,7 +55,7 @@ const LOCK: MenuItem = item(Command::Lock, "lock", "Lock the window", Some("CmdO
 
 /// The command of a menu item that was chosen.
 pub fn command_of(id: &str) -> Option<Command> {
-    let all = [OVERVIEW, LINKS, CLIENTS, PAYOUTS, RUNS, RECONCILIATION, SETTINGS, COPY_LINK, KEYS, LOCK];
+    let all = [OVERVIEW, LINKS, CLIENTS, WHAT_IF, PAYOUTS, RUNS, RECONCILIATION, SETTINGS, COPY_LINK, KEYS, LOCK];
     all.into_iter().find(|item| item.id == id).map(|item| item.command)
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn standing(account: Option<&Account>, glance: Option<&Glance>, locke
         return Standing { menu: vec![RUNS, RECONCILIATION, SETTINGS, LOCK], figure: None, link: false };
     }
     let figure = glance.map(|g| format!("{}: {} so far", month(&g.month), money(g.estimate.total_minor)));
-    let menu = vec![OVERVIEW, LINKS, CLIENTS, PAYOUTS, COPY_LINK, SETTINGS];
+    let menu = vec![OVERVIEW, LINKS, CLIENTS, WHAT_IF, PAYOUTS, COPY_LINK, SETTINGS];
     Standing { menu, figure, link: glance.is_some() }
 }
 
@@ -143,7 +144,7 @@ mod tests {
             let ids: Vec<_> = standing(Some(&account(role)), None, false).menu.iter().map(|i| i.id).collect();
             ids.join(" ")
         };
-        assert_eq!(menu(Role::Owner), "overview links clients payouts copy_link settings");
+        assert_eq!(menu(Role::Owner), "overview links clients what-if payouts copy_link settings");
         assert_eq!(menu(Role::Member), menu(Role::Owner));
         for ours in [Role::Finance, Role::Staff, Role::Admin, Role::Auditor] {
             assert_eq!(menu(ours), "runs reconciliation settings lock");
