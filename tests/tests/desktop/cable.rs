@@ -27,8 +27,15 @@ struct Plugged {
 
 impl Cable {
     pub(crate) fn to_the_api() -> Result<Self> {
-        let api = given("AIKIT_API")?;
-        let api = api.trim_end_matches('/').strip_prefix("http://").context("AIKIT_API must begin with http://")?;
+        Self::to(&given("AIKIT_API")?)
+    }
+
+    /// The way to the API at that address.
+    pub(crate) fn to(api: &str) -> Result<Self> {
+        let api = api
+            .trim_end_matches('/')
+            .strip_prefix("http://")
+            .context("the address of the API must begin with http://")?;
         let mut cable = Self { api: api.to_owned(), port: 0, plugged: None, heard: Arc::default() };
         cable.plug_in()?;
         Ok(cable)

@@ -37,6 +37,12 @@ pub(crate) struct Computer {
 
 impl Computer {
     pub(crate) fn set_up(cable: &Cable) -> Result<Self> {
+        // Nothing listens there, and no key may reach Stripe from a test.
+        Self::set_up_with(cable, "http://127.0.0.1:9")
+    }
+
+    /// One whose app finds a stand-in for Stripe.
+    pub(crate) fn set_up_with(cable: &Cable, stripe: &str) -> Result<Self> {
         let app = PathBuf::from(given("AIKIT_APP_BIN")?);
         ensure!(app.is_file(), "AIKIT_APP_BIN is {}, which is not there; run this with `./dev test`", app.display());
         let folder = Folder::new()?;
@@ -66,8 +72,7 @@ impl Computer {
             ("TAURI_WEBVIEW_AUTOMATION", "true".into()),
             ("AIKIT_API", cable.address()),
             ("AIKIT_DATA", folder.path("data")),
-            // Nothing listens there, and no key may reach Stripe from a test.
-            ("STRIPE_API_BASE", "http://127.0.0.1:9".into()),
+            ("STRIPE_API_BASE", stripe.into()),
         ];
         let args = ["--", "sh", "-c", &script].map(String::from).to_vec();
         let start = Start { name: "driver", program: &bus, args, env: env.clone(), logs: &folder.0.join("logs") };

@@ -6,10 +6,14 @@
 mod cable;
 mod computer;
 mod manners;
+mod pays;
 mod screen;
 mod secrets;
 mod shelf;
 mod speed;
+#[expect(dead_code, clippy::unwrap_used, clippy::panic, reason = "The scenarios of the product use all of it.")]
+#[path = "../operations/stage.rs"]
+mod stage;
 
 use std::time::Duration;
 
