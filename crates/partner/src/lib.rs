@@ -4,6 +4,7 @@
 //! copy that it keeps ([`Slice`]), so that both show the same.
 
 mod client_page;
+mod evaluated;
 mod link;
 mod pages;
 mod requirements;
@@ -12,6 +13,7 @@ mod standing;
 mod what_if;
 
 pub use client_page::{client_name, client_page, clients};
+pub use evaluated::Evaluated;
 pub use link::{NewLink, Sites, Utm, destination, read_campaign, read_uuid, share_url};
 pub use pages::{Overviewing, connected_account, day_number, funnel_since, overview, touches, until};
 pub use requirements::{bank_refusal, sentence};

@@ -16,7 +16,7 @@ use wire::{
 
 use crate::client_page::{client_page, clients};
 use crate::link::{Sites, Utm, share_url};
-use crate::pages::{Overviewing, connected_account, day_number, funnel_since, overview, touches};
+use crate::pages::{Overviewing, connected_account, day_number, funnel_since, overview, touches, until};
 use crate::standing::next_month;
 
 /// Form of the rows. An app that knows an older one must be updated.
@@ -306,22 +306,34 @@ impl Slice {
     /// # Errors
     /// As [`Self::statement`].
     pub fn overview(&self, role: Role, now: DateTime<Utc>) -> Result<Overview, SliceError> {
+        let (statement, then) = (self.statement(until(now))?, self.statement(next_month(now))?);
+        Ok(self.overview_of(role, now, &statement, &then))
+    }
+
+    /// As [`Self::overview`], of its statements of now and of the next month.
+    pub(crate) fn overview_of(
+        &self,
+        role: Role,
+        now: DateTime<Utc>,
+        statement: &Statement,
+        then: &Statement,
+    ) -> Overview {
         let since = funnel_since(now);
-        Ok(overview(Overviewing {
+        overview(Overviewing {
             profile: &self.profile,
             public_url: &self.program.public_url,
             terms: &self.terms,
             role,
             facts: &self.facts,
-            statement: &self.statement(crate::pages::until(now))?,
-            then: &self.statement(next_month(now))?,
+            statement,
+            then,
             open_item: self.payouts.iter().any(|p| !matches!(p.payout.state, PayoutState::Paid | PayoutState::Void)),
             clicks: self.clicks.iter().filter(|c| c.day >= since).map(|c| c.clicks).sum(),
             signups: count(self.clients.values().filter(|c| day_number(at(c.signed_up_ms)) >= since).count()),
             links: count(self.links.len()),
             last_payout: self.payouts.iter().map(|p| &p.payout).find(|p| p.state == PayoutState::Paid).cloned(),
             now,
-        }))
+        })
     }
 
     /// Its links, the newest first: those in the list, or those that were put out of it.
@@ -350,7 +362,7 @@ impl Slice {
     /// # Errors
     /// As [`Self::statement`].
     pub fn clients(&self, asked: &ClientsQuery, now: DateTime<Utc>) -> Result<ClientPage, SliceError> {
-        Ok(client_page(&self.statement(crate::pages::until(now))?, &self.terms, asked, now))
+        Ok(client_page(&self.statement(until(now))?, &self.terms, asked, now))
     }
 
     /// One of them, with the reason of every cent; `None` where there is no such client.
@@ -358,18 +370,20 @@ impl Slice {
     /// # Errors
     /// As [`Self::statement`].
     pub fn client(&self, referral: &str, now: DateTime<Utc>) -> Result<Option<ClientDetail>, SliceError> {
-        let statement = self.statement(crate::pages::until(now))?;
-        let found = statement.referrals.iter().find(|r| r.referral == referral);
-        let Some(client) = found.and_then(|r| clients(&statement, &self.terms, &[r], now).pop()) else {
-            return Ok(None);
-        };
-        let of_it = |l: &commission::Line| l.referral.as_deref() == Some(referral);
-        let lines = statement.lines.into_iter().rev().filter(of_it).collect();
+        Ok(self.client_of(referral, &self.statement(until(now))?, now))
+    }
+
+    /// As [`Self::client`], of its statement of now.
+    pub(crate) fn client_of(&self, referral: &str, statement: &Statement, now: DateTime<Utc>) -> Option<ClientDetail> {
+        let found = statement.referrals.iter().find(|r| r.referral == referral)?;
+        let client = clients(statement, &self.terms, &[found], now).pop()?;
+        let of_it = |l: &&commission::Line| l.referral.as_deref() == Some(referral);
+        let lines = statement.lines.iter().rev().filter(of_it).cloned().collect();
         let touches = self.clients.get(referral).map(|row| {
             let link = row.link.as_deref().and_then(|id| self.links.iter().find(|l| l.id == id));
             touches(row, link.map(|l| l.campaign.as_str()))
         });
-        Ok(Some(ClientDetail { client, lines, touches: touches.unwrap_or_default() }))
+        Some(ClientDetail { client, lines, touches: touches.unwrap_or_default() })
     }
 
     /// Its payouts, the newest first.
