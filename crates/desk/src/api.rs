@@ -1,10 +1,11 @@
 //! The API over HTTP: one pooled client, and what an answer means.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_DISPOSITION, HeaderMap};
+use reqwest::header::{CONTENT_DISPOSITION, HeaderMap, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use wire::{AS_OF_HEADER, ErrorBody, ErrorCode, Keep, Method, Session};
@@ -33,6 +34,7 @@ pub(crate) struct Fetched {
 }
 
 /// Why there is no success.
+#[derive(Debug)]
 pub(crate) enum Failure {
     /// The API said no.
     Refused(ErrorBody),
@@ -55,6 +57,8 @@ pub(crate) struct Away {
 pub(crate) struct Api {
     pub(crate) config: Config,
     http: reqwest::Client,
+    /// For how long its last refusal asked not to be asked again, in seconds.
+    retry_after_s: AtomicU64,
 }
 
 impl Api {
@@ -68,7 +72,7 @@ impl Api {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|e| StartError::Network(e.to_string()))?;
-        Ok(Self { config, http })
+        Ok(Self { config, http, retry_after_s: AtomicU64::new(0) })
     }
 
     /// Sends one request, with a token when there is one. Never sends it twice.
@@ -86,6 +90,9 @@ impl Api {
         }
         let mut response = builder.send().await.map_err(|e| Failure::Away(out_of_reach(&e)))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        if !status.is_success() {
+            self.retry_after_s.store(retry_after_s(&headers), Ordering::Relaxed);
+        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| Failure::Away(out_of_reach(&e)))? {
             if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
@@ -128,6 +135,12 @@ impl Api {
                 format!("{} answered a sign-in in a form that this app does not know. Update the app.", self.name());
             Failure::Refused(ErrorBody::new(ErrorCode::Unavailable, message))
         })
+    }
+
+    /// For how long its last refusal asked not to be asked again by a program; a person may.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.retry_after_s.swap(0, Ordering::Relaxed);
+        (seconds > 0).then(|| Duration::from_secs(seconds))
     }
 
     /// The API as a message names it.
@@ -178,6 +191,12 @@ fn file_name(headers: &HeaderMap) -> String {
     let said = headers.get(CONTENT_DISPOSITION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let quoted = said.split_once("filename=\"").and_then(|(_, rest)| rest.split_once('"'));
     quoted.map_or_else(|| "download".to_owned(), |(name, _)| name.to_owned())
+}
+
+/// `Retry-After` in seconds, an hour at most; 0 where it says nothing, or a date.
+fn retry_after_s(headers: &HeaderMap) -> u64 {
+    let said = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse().ok());
+    said.unwrap_or(0_u64).min(3_600)
 }
 
 fn as_of(headers: &HeaderMap) -> Option<DateTime<Utc>> {

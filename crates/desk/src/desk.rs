@@ -4,17 +4,18 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 use wire::{Account, Call, ErrorBody, ErrorCode, Method};
 
 use crate::account::KnownAccounts;
-use crate::api::{Answered, Api, Failure};
+use crate::api::{Answered, Api, Away, Failure};
 use crate::cache::{Cache, Key};
 use crate::clock;
 use crate::config::{Config, StartError};
@@ -25,12 +26,17 @@ use crate::manners::{Events, EventsAfter, Manners, Settings, StartAtLogin};
 use crate::menu::{Command, Event, Standing};
 use crate::money::{KeepMoneyKey, Money, MoneyKey, SendHere, SendingHere};
 use crate::natives::{
-    self, HostInfo, Nothing, OpenUrl, SaveFile, SaveOwnFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo,
+    self, HostInfo, Nothing, OpenUrl, SaveFile, SaveOwnFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo, SignOut,
 };
 use crate::notify::News;
 use crate::prefs::Preferences;
 use crate::request::{Request, canonical};
-use crate::session::{Sessions, cannot_act, cannot_read};
+use crate::session::{Pass, Sessions, cannot_act, cannot_read};
+use crate::sync::{Accounts, Keeper, SessionRemote, UNTRUSTED, answer, is_of_copy, keep_fresh};
+
+/// Runs that finance can read without a network, the newest ones.
+const RUNS_AHEAD: usize = 3;
+const BETWEEN_LOOKS_AHEAD: Duration = Duration::from_secs(5 * 60);
 
 /// Shows an address in the person's browser; an error says why not, in a few words.
 pub type Opener = Box<dyn Fn(&Url) -> Result<(), String> + Send + Sync>;
@@ -85,7 +91,7 @@ pub struct Answer {
 
 /// The desktop app behind its window.
 pub struct Desk {
-    sessions: Arc<Sessions>,
+    pub(crate) sessions: Arc<Sessions>,
     money: Money,
     manners: Manners,
     host: Host,
@@ -101,7 +107,9 @@ impl Desk {
         let lock = lock(&config.data)?;
         let cache = Cache::open(&config.data, clock::now())?;
         let known = KnownAccounts::in_folder(&config.data);
-        let sessions = Arc::new(Sessions::new(Api::new(config.clone())?, Keychain::new(secrets), cache, known));
+        let accounts = Accounts::in_folder(&config.data);
+        let api = Api::new(config.clone())?;
+        let sessions = Arc::new(Sessions::new(api, Keychain::new(secrets), cache, accounts, known));
         let manners = Manners::new(&config, Arc::clone(&sessions), Arc::clone(&host.shell));
         let money = Money::new(Arc::clone(&sessions), config.stripe);
         Ok(Self { sessions, money, manners, host, _lock: lock })
@@ -122,42 +130,57 @@ impl Desk {
     }
 
     async fn call(&self, call: &'static Call, args: &Value) -> Result<Answer, ErrorBody> {
-        let request = Request::of(&self.sessions.api.config.api, call, args)?;
         match call.method {
-            Method::Get => self.read(call, &request, args).await,
-            Method::Post => match self.sessions.send(&request, self.sessions.pass().await.as_ref()).await {
-                Ok(answered) => Ok(live(answered)),
-                Err(Failure::Refused(error)) => Err(error),
-                Err(Failure::Away(away)) => Err(cannot_act(&self.sessions.api, away)),
-            },
+            Method::Get => self.read_call(call, args).await,
+            Method::Post => {
+                let request = Request::of(&self.sessions.api.config.api, call, args)?;
+                if let Some(answer) = self.act(call, args).await {
+                    return answer;
+                }
+                match self.sessions.send(&request, self.sessions.pass().await.as_ref()).await {
+                    Ok(answered) => Ok(live(answered)),
+                    Err(Failure::Refused(error)) => Err(error),
+                    // A forecast changes nothing: it is computed here.
+                    Err(Failure::Away(away)) if is_of_copy(call.name) => self.read_here(call, args, &away).await,
+                    Err(Failure::Away(away)) => Err(cannot_act(&self.sessions.api, away)),
+                }
+            }
         }
     }
 
-    /// Reads from the API, and from what was saved when that is out of reach.
+    /// Reads from the API; from the copy, or from what was saved, when that is out of reach.
     async fn read(&self, call: &'static Call, request: &Request, args: &Value) -> Result<Answer, ErrorBody> {
-        let pass = self.sessions.pass().await;
-        // Answers are saved for the person who asked, and for nobody when nobody is signed in.
-        let key = pass.as_ref().map(|p| Key { account: p.name.clone(), call: call.name, args: canonical(args) });
-        match (self.sessions.send(request, pass.as_ref()).await, key) {
-            (Ok(answered), key) => {
-                // An answer that does not say of when it is may be shown, but not kept.
-                if let (Some(key), Some(as_of)) = (key, answered.as_of) {
-                    self.sessions.change_saved(&key, |cache| cache.save(&key, &answered.data, as_of)).await;
-                }
-                Ok(live(answered))
-            }
-            (Err(Failure::Refused(error)), key) => {
-                // What the person may not see any more must not come back when the network goes.
-                if let (Some(key), ErrorCode::Forbidden | ErrorCode::NotFound) = (key, error.code) {
-                    self.sessions.change_saved(&key, |cache| cache.drop_answer(&key)).await;
-                }
-                Err(error)
-            }
-            (Err(Failure::Away(away)), key) => match key.and_then(|key| self.sessions.cache.find(&key)) {
-                Some(saved) => Ok(Answer { data: saved.data, as_of: saved.as_of, saved: true }),
-                None => Err(cannot_read(&self.sessions.api, &away)),
-            },
+        match fetch(&self.sessions, call, request, args).await {
+            Ok(answered) => Ok(self.with_pending(call, args, live(answered))),
+            Err(Failure::Refused(error)) => Err(error),
+            Err(Failure::Away(away)) => self.read_here(call, args, &away).await,
         }
+    }
+
+    /// Answers without the API.
+    async fn read_here(&self, call: &'static Call, args: &Value, away: &Away) -> Result<Answer, ErrorBody> {
+        let keeper = self.keeper().filter(|keeper| keeper.of_agency() && is_of_copy(call.name));
+        if let Some(answer) = keeper.and_then(|keeper| from_copy(&keeper, call, args)) {
+            return answer;
+        }
+        self.read_saved(call, args).await.ok_or_else(|| cannot_read(&self.sessions.api, away))
+    }
+
+    /// The answer that was saved for whoever is signed in.
+    pub(crate) async fn read_saved(&self, call: &'static Call, args: &Value) -> Option<Answer> {
+        let saved = self.sessions.cache.find(&saved_as(&self.sessions.pass().await?, call, args))?;
+        Some(Answer { data: saved.data, as_of: saved.as_of, saved: true })
+    }
+
+    /// As [`Self::read`].
+    pub(crate) async fn read_call(&self, call: &'static Call, args: &Value) -> Result<Answer, ErrorBody> {
+        let request = Request::of(&self.sessions.api.config.api, call, args)?;
+        self.read(call, &request, args).await
+    }
+
+    /// The files of whoever is signed in.
+    pub(crate) fn keeper(&self) -> Option<Arc<Keeper>> {
+        self.sessions.accounts.current()
     }
 
     /// Opens the page of a deep link; false when it is none of this app's, and then nothing happens.
@@ -222,8 +245,28 @@ impl Desk {
 
     pub(crate) async fn resume(&self, _: Nothing) -> Result<Option<Account>, ErrorBody> {
         let account = self.sessions.resume().await;
+        if let Some(account) = &account {
+            self.enter(account);
+        }
         self.manners.resumed();
         Ok(account)
+    }
+
+    /// Opens the copy and the outbox of an account, and keeps them fresh from now on.
+    fn enter(&self, account: &Account) {
+        let name = self.sessions.name_of(account);
+        let keeper = match self.sessions.accounts.enter(&name, account, clock::now()) {
+            Ok(Some((keeper, true))) => keeper,
+            Ok(_) => return,
+            // The app works without them, online.
+            Err(error) => return self.sessions.note::<StartError>(Err(error)),
+        };
+        let remote = SessionRemote { sessions: Arc::clone(&self.sessions), whose: name };
+        if !keeper.of_agency() {
+            tokio::spawn(read_ahead(Arc::clone(&self.sessions), Arc::clone(&keeper)));
+        }
+        let sessions = Arc::clone(&self.sessions);
+        tokio::spawn(keep_fresh(keeper, remote, move || sessions.api.retry_after()));
     }
 
     pub(crate) async fn sign_in(&self, by: SignIn) -> Result<Account, ErrorBody> {
@@ -250,6 +293,7 @@ impl Desk {
             Failure::Away(away) => cannot_act(&self.sessions.api, away),
         })?;
         self.manners.proved();
+        self.enter(&account);
         Ok(account)
     }
 
@@ -277,10 +321,14 @@ impl Desk {
         Ok(self.money.stop())
     }
 
-    pub(crate) async fn sign_out(&self, _: Nothing) -> Result<(), ErrorBody> {
+    pub(crate) async fn sign_out(&self, how: SignOut) -> Result<(), ErrorBody> {
+        let unsent = self.keeper().map_or(0, |keeper| keeper.unsent());
+        if unsent > 0 && !how.discard {
+            return Err(ErrorBody::new(ErrorCode::Conflict, not_sent_yet(unsent)));
+        }
         // The money key goes with the person.
         self.money.forget().await?;
-        self.sessions.sign_out().await;
+        self.sessions.sign_out(how.discard).await;
         self.manners.left();
         Ok(())
     }
@@ -353,7 +401,13 @@ impl Desk {
         let trouble = self.sessions.trouble().map(|what| {
             format!("Pages cannot be saved on this computer ({what}). Check the free space and the rights of the data folder.")
         });
-        let lines: Vec<String> = [keychain, aside, trouble].into_iter().flatten().collect();
+        let outbox = self.keeper().and_then(|keeper| keeper.aside()).map(|path| {
+            format!(
+                "The list of what was not sent yet was damaged. What could be read of it is still there; the file is kept as {}.",
+                path.display()
+            )
+        });
+        let lines: Vec<String> = [keychain, aside, outbox, trouble].into_iter().flatten().collect();
         Ok((!lines.is_empty()).then(|| lines.join(" ")))
     }
 
@@ -362,7 +416,79 @@ impl Desk {
     }
 }
 
-fn live(answered: Answered) -> Answer {
+impl Drop for Desk {
+    /// What goes on beside the window ends with it.
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper() {
+            keeper.close();
+        }
+    }
+}
+
+/// Reads from the API, and keeps what it says for when that is out of reach.
+async fn fetch(sessions: &Sessions, call: &'static Call, request: &Request, args: &Value) -> Result<Answered, Failure> {
+    let pass = sessions.pass().await;
+    // Answers are saved for the person who asked, and for nobody when nobody is signed in.
+    let key = pass.as_ref().map(|pass| saved_as(pass, call, args));
+    let answered = sessions.send(request, pass.as_ref()).await;
+    match (&answered, key) {
+        // An answer that does not say of when it is may be shown, but not kept.
+        (Ok(Answered { data, as_of: Some(as_of), .. }), Some(key)) => {
+            sessions.change_saved(&key, |cache| cache.save(&key, data, *as_of)).await;
+        }
+        // What the person may not see any more must not come back when the network goes.
+        (Err(Failure::Refused(error)), Some(key))
+            if matches!(error.code, ErrorCode::Forbidden | ErrorCode::NotFound) =>
+        {
+            sessions.change_saved(&key, |cache| cache.drop_answer(&key)).await;
+        }
+        _ => {}
+    }
+    answered
+}
+
+fn saved_as(pass: &Pass, call: &'static Call, args: &Value) -> Key {
+    Key { account: pass.name.clone(), call: call.name, args: canonical(args) }
+}
+
+/// What the copy says to a call; `None` where there is no copy.
+fn from_copy(keeper: &Keeper, call: &Call, args: &Value) -> Option<Result<Answer, ErrorBody>> {
+    if keeper.is_untrusted() {
+        return Some(Err(ErrorBody::new(ErrorCode::Offline, UNTRUSTED)));
+    }
+    let pages = keeper.pages()?;
+    let answered = answer(&pages, &keeper.acts(), keeper.role, call.name, args)?;
+    Some(answered.map(|data| Answer { data, as_of: pages.now(), saved: true }))
+}
+
+/// What finance reads most, so that it is there without a network: the runs, and the newest three of them.
+async fn read_ahead(sessions: Arc<Sessions>, keeper: Arc<Keeper>) {
+    while !keeper.is_closed() {
+        if let Some(runs) = ahead(&sessions, "runs", &json!({})).await {
+            let newest = runs.as_array().into_iter().flatten().filter_map(|run| run["run"].as_str()).take(RUNS_AHEAD);
+            for run in newest {
+                let _ = ahead(&sessions, "run", &json!({ "run": run })).await;
+            }
+        }
+        tokio::time::sleep(BETWEEN_LOOKS_AHEAD).await;
+    }
+}
+
+async fn ahead(sessions: &Sessions, call: &str, args: &Value) -> Option<Value> {
+    let call = Call::find(call)?;
+    let request = Request::of(&sessions.api.config.api, call, args).ok()?;
+    fetch(sessions, call, &request, args).await.ok().map(|answered| answered.data)
+}
+
+/// For the person who is about to lose what was not sent.
+fn not_sent_yet(unsent: usize) -> String {
+    match unsent {
+        1 => "1 change has not been sent yet. Send it first, or sign out and lose it.".into(),
+        _ => format!("{unsent} changes have not been sent yet. Send them first, or sign out and lose them."),
+    }
+}
+
+pub(crate) fn live(answered: Answered) -> Answer {
     Answer { data: answered.data, as_of: answered.as_of.unwrap_or_else(clock::now), saved: false }
 }
 

@@ -4,11 +4,13 @@
 //! app's own ([`NATIVES`]). Tokens stay on this side: they are in memory, in the keychain of the computer, and in the
 //! headers of requests, and never in an answer, an error or a file.
 //!
-//! What the app leaves on disk, in its data folder: `answers.db` (saved answers, disposable), `signed_in.json` (who was
+//! What the app leaves on disk, in its data folder: `answers.db` (saved answers, disposable), `copy-….db` and `outbox-….db` for
+//! each account (an agency's records, disposable; what was done and not sent yet, never disposable), `signed_in.json` (who was
 //! signed in, without any secret), `preferences.json` (what was chosen on this computer), `last_sign.json` (when somebody
 //! was last at the window) and `desk.lock` (held while a window is open).
 
 mod account;
+mod acts;
 mod api;
 mod cache;
 mod clock;
@@ -28,6 +30,7 @@ mod notify;
 mod prefs;
 mod request;
 mod session;
+mod sync;
 mod words;
 
 pub use config::{Config, DEFAULT_API, StartError};
@@ -38,9 +41,10 @@ pub use manners::{Events, EventsAfter, Settings, StartAtLogin};
 pub use menu::{COPY_LINK, Command, Event, KEYS, MenuItem, SETTINGS, Standing, command_of};
 pub use money::{KeepMoneyKey, MoneyKey, SendHere, SendingHere};
 pub use natives::{
-    HostInfo, NATIVES, Native, OpenUrl, SaveFile, SaveOwnFile, SavedFile, SignIn, SignInAtIssuer, SignInDemo,
-    typescript,
+    DismissAct, HostInfo, NATIVES, Native, OpenUrl, SaveFile, SaveOwnFile, SavedFile, SignIn, SignInAtIssuer,
+    SignInDemo, SignOut, typescript,
 };
 pub use notify::{Kind, News};
 pub use prefs::Preferences;
+pub use sync::{CopyStanding, CopyState, LineDifference, Progress, RejectedAct, Verified, VerifiedState, WaitingAct};
 pub use wire::ErrorBody;

@@ -13,6 +13,9 @@ use crate::manners::{Events, EventsAfter, Settings, StartAtLogin};
 use crate::menu::Event;
 use crate::money::{KeepMoneyKey, MoneyKey, SendHere, SendingHere};
 use crate::prefs::Preferences;
+use crate::sync::{
+    CopyStanding, CopyState, LineDifference, Progress, RejectedAct, Verified, VerifiedState, WaitingAct,
+};
 
 /// One of the app's own commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +59,20 @@ natives! {
     sign_in_at_issuer(SignInAtIssuer) -> Account = sign_in_at_issuer;
     /// Give up waiting for the browser.
     stop_waiting(Nothing) -> () = stop_waiting;
-    /// Sign out, and delete what was saved for the account.
-    sign_out(Nothing) -> () = sign_out;
+    /// Sign out, and delete what was saved for the account. Refused while acts wait to be sent, unless they are discarded.
+    sign_out(SignOut) -> () = sign_out;
+    /// How the copy of the records on this computer is, and what waits to be sent.
+    copy_state(Nothing) -> CopyState = copy_state;
+    /// Send what waits and make the copy fresh, now; answers when that is done.
+    sync_now(Nothing) -> CopyState = sync_now;
+    /// The window is looked at again: make the copy fresh beside it.
+    focused(Nothing) -> () = focused;
+    /// Stop the copy that is on its way; the next goes on from there.
+    cancel_sync(Nothing) -> CopyState = cancel_sync;
+    /// Take an act off the list that was refused.
+    dismiss_act(DismissAct) -> CopyState = dismiss_act;
+    /// The lines in which this computer and the API differ.
+    statement_differences(Nothing) -> Vec<LineDifference> = statement_differences;
     /// Save a file of the API's where the person wants it.
     save(SaveFile) -> SavedFile = save;
     /// Save a file that the page made in the person's folder of downloads.
@@ -119,6 +134,22 @@ pub struct SignInDemo {
 pub struct SignInAtIssuer {
     /// The person who is signed in proves it once more.
     pub confirm: bool,
+}
+
+/// Arguments of `sign_out`.
+#[derive(Debug, Default, Deserialize, TS)]
+pub struct SignOut {
+    /// What was not sent is lost.
+    #[serde(default)]
+    #[ts(as = "Option<bool>", optional)]
+    pub discard: bool,
+}
+
+/// Arguments of `dismiss_act`.
+#[derive(Debug, Deserialize, TS)]
+pub struct DismissAct {
+    /// Id of the act.
+    pub mid: String,
 }
 
 /// Arguments of `open`.
@@ -191,6 +222,16 @@ pub fn typescript(bindings: &str) -> String {
         SignIn::decl(&config),
         SignInDemo::decl(&config),
         SignInAtIssuer::decl(&config),
+        SignOut::decl(&config),
+        CopyStanding::decl(&config),
+        Progress::decl(&config),
+        WaitingAct::decl(&config),
+        RejectedAct::decl(&config),
+        VerifiedState::decl(&config),
+        Verified::decl(&config),
+        CopyState::decl(&config),
+        DismissAct::decl(&config),
+        LineDifference::decl(&config),
         OpenUrl::decl(&config),
         SaveFile::decl(&config),
         SaveOwnFile::decl(&config),

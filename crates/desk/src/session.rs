@@ -14,6 +14,7 @@ use crate::cache::{Cache, Key};
 use crate::keychain::Keychain;
 use crate::loopback::Loopback;
 use crate::request::Request;
+use crate::sync::Accounts;
 
 struct SignedIn {
     account: Account,
@@ -40,6 +41,8 @@ pub(crate) struct Sessions {
     pub(crate) api: Api,
     pub(crate) keychain: Keychain,
     pub(crate) cache: Cache,
+    /// Copies and outboxes.
+    pub(crate) accounts: Accounts,
     known: KnownAccounts,
     current: RwLock<Option<SignedIn>>,
     /// One sign-in, renewal or sign-out at a time: a token that renews may be used once. It holds why the last renewal
@@ -54,9 +57,9 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(api: Api, keychain: Keychain, cache: Cache, known: KnownAccounts) -> Self {
+    pub(crate) fn new(api: Api, keychain: Keychain, cache: Cache, accounts: Accounts, known: KnownAccounts) -> Self {
         let (current, gate, renewals, trouble, turn) = Default::default();
-        Self { api, keychain, cache, known, current, gate, renewals, trouble, turn }
+        Self { api, keychain, cache, accounts, known, current, gate, renewals, trouble, turn }
     }
 
     /// The account that is signed in, after a look into the keychain at the first call. When the API is out of reach it
@@ -70,11 +73,12 @@ impl Sessions {
         let known = self.known.at(&origin);
         let name = known.as_ref().map(|account| self.name_of(account));
         self.note(self.cache.keep_only(&origin, name.as_deref()));
+        self.note(self.accounts.keep_only(&origin, name.as_deref()));
         let (account, name) = (known?, name?);
         let refresh = match self.keychain.get(&name).await {
             Ok(Some(token)) => token,
             Ok(None) => {
-                self.forget(&account).await;
+                self.forget(&account, false).await;
                 return None;
             }
             // The keychain may be back at the next start, so nothing is forgotten.
@@ -139,11 +143,11 @@ impl Sessions {
     }
 
     /// Forgets the session, its token and all that was saved for it, then ends it at the API if that can be reached; if
-    /// not, it ends there by itself.
-    pub(crate) async fn sign_out(&self) {
+    /// not, it ends there by itself. What was not sent goes too where it is to be `discard`ed.
+    pub(crate) async fn sign_out(&self, discard: bool) {
         let _gate = self.gate.lock().await;
         let Some(ending) = self.current.write().await.take() else { return };
-        self.forget(&ending.account).await;
+        self.forget(&ending.account, discard).await;
         self.end_at_api(ending).await;
     }
 
@@ -223,7 +227,7 @@ impl Sessions {
             // The API will not take this token at the next try either.
             Err(Failure::Refused(error)) if matches!(error.code, ErrorCode::SignedOut | ErrorCode::Invalid) => {
                 *self.current.write().await = None;
-                self.forget(&account).await;
+                self.forget(&account, false).await;
                 Err(Failure::Refused(signed_out()))
             }
             Err(failure) => Err(failure),
@@ -235,7 +239,7 @@ impl Sessions {
         let account = session.account.clone();
         let other = self.current.write().await.take_if(|s| s.account.user != account.user);
         if let Some(other) = &other {
-            self.forget(&other.account).await;
+            self.forget(&other.account, false).await;
         }
         self.keep(session).await?;
         if let Some(other) = other {
@@ -259,11 +263,12 @@ impl Sessions {
         Ok(access)
     }
 
-    /// Leaves nothing of an account on this computer.
-    async fn forget(&self, account: &Account) {
+    /// Leaves nothing of an account on this computer, but for what was done and not sent, unless that is to be `discard`ed.
+    async fn forget(&self, account: &Account, discard: bool) {
         let name = self.name_of(account);
         self.note(self.known.set(&self.api.config.origin(), None));
         self.note(self.cache.forget(&name));
+        self.note(self.accounts.forget(&name, discard));
         self.keychain.delete(&name).await;
     }
 
@@ -280,12 +285,12 @@ impl Sessions {
         }
     }
 
-    /// The account's name in the keychain and among the saved answers.
-    fn name_of(&self, account: &Account) -> String {
+    /// The account's name in the keychain, among the saved answers, and of its copy.
+    pub(crate) fn name_of(&self, account: &Account) -> String {
         format!("{} {}", self.api.config.origin(), account.user)
     }
 
-    fn note<E: std::fmt::Display>(&self, result: Result<(), E>) {
+    pub(crate) fn note<E: std::fmt::Display>(&self, result: Result<(), E>) {
         if let Err(error) = result {
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         }
@@ -307,7 +312,7 @@ pub(crate) fn cannot_read(api: &Api, away: &Away) -> ErrorBody {
     ErrorBody::new(ErrorCode::Offline, message)
 }
 
-/// What a person is told whose act found the API out of reach. Acts are never queued.
+/// What a person is told whose act found the API out of reach, where it is none of those that wait (`acts`).
 pub(crate) fn cannot_act(api: &Api, away: Away) -> ErrorBody {
     if let Some(said) = away.said {
         return said;

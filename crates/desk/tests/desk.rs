@@ -539,6 +539,6 @@ fn the_table_has_its_typescript() {
         assert!(text.contains(&format!("  {}: {{ args: ", native.name)), "{text}");
     }
     assert!(text.contains("resume: { args: Record<string, never>; answer: Account | null };"), "{text}");
-    assert!(text.contains("sign_out: { args: Record<string, never>; answer: null };"), "{text}");
+    assert!(text.contains("sign_out: { args: SignOut; answer: null };"), "{text}");
     assert!(text.contains("export type OpenUrl = {"), "{text}");
 }

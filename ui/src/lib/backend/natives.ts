@@ -24,6 +24,130 @@ export type SignInAtIssuer = {
  */
 confirm: boolean, };
 
+export type SignOut = { 
+/**
+ * What was not sent is lost.
+ */
+discard?: boolean, };
+
+export type CopyStanding = "none" | "syncing" | "ready" | "untrusted" | "outdated";
+
+export type Progress = { 
+/**
+ * Records that have come.
+ */
+come: number, 
+/**
+ * Records that there will be, as it looks now.
+ */
+of: number, };
+
+export type WaitingAct = { 
+/**
+ * Its id.
+ */
+mid: string, 
+/**
+ * Name of the call.
+ */
+name: string, 
+/**
+ * What it is, in words.
+ */
+what: string, 
+/**
+ * When it was done, by the clock of this computer.
+ */
+made_at: string, };
+
+export type RejectedAct = { 
+/**
+ * Its id.
+ */
+mid: string, 
+/**
+ * Name of the call.
+ */
+name: string, 
+/**
+ * What it is, in words.
+ */
+what: string, 
+/**
+ * Why, in words.
+ */
+error: string, };
+
+export type VerifiedState = "verified" | "mismatch" | "incomparable";
+
+export type Verified = { 
+/**
+ * What the comparison came to.
+ */
+state: VerifiedState, 
+/**
+ * Of which instant the statements are, by the API's clock.
+ */
+as_of: string, };
+
+export type CopyState = { 
+/**
+ * How the copy is.
+ */
+state: CopyStanding, 
+/**
+ * Of when it is, by the API's clock.
+ */
+as_of: string | null, 
+/**
+ * Records in it.
+ */
+rows: number, 
+/**
+ * How far the next one is, while a whole one is on its way.
+ */
+progress: Progress | null, 
+/**
+ * What waits to be sent, in order.
+ */
+pending: Array<WaitingAct>, 
+/**
+ * What was refused, until it is dismissed.
+ */
+rejected: Array<RejectedAct>, 
+/**
+ * Whether this computer comes to the same statement as the API.
+ */
+verified: Verified | null, 
+/**
+ * Why the copy is not fresh, in a sentence.
+ */
+trouble: string | null, };
+
+export type DismissAct = { 
+/**
+ * Id of the act.
+ */
+mid: string, };
+
+export type LineDifference = { 
+/**
+ * The referral that it is about.
+ */
+referral: string, 
+/**
+ * What the client is called.
+ */
+client: string, 
+/**
+ * What this computer comes to, in a sentence; absent where it comes to nothing.
+ */
+here: string | null, 
+/**
+ * What the API comes to.
+ */
+there: string | null, };
+
 export type OpenUrl = { 
 /**
  * A whole address.
@@ -218,8 +342,20 @@ export type Natives = {
   sign_in_at_issuer: { args: SignInAtIssuer; answer: Account };
   /** Give up waiting for the browser. */
   stop_waiting: { args: Record<string, never>; answer: null };
-  /** Sign out, and delete what was saved for the account. */
-  sign_out: { args: Record<string, never>; answer: null };
+  /** Sign out, and delete what was saved for the account. Refused while acts wait to be sent, unless they are discarded. */
+  sign_out: { args: SignOut; answer: null };
+  /** How the copy of the records on this computer is, and what waits to be sent. */
+  copy_state: { args: Record<string, never>; answer: CopyState };
+  /** Send what waits and make the copy fresh, now; answers when that is done. */
+  sync_now: { args: Record<string, never>; answer: CopyState };
+  /** The window is looked at again: make the copy fresh beside it. */
+  focused: { args: Record<string, never>; answer: null };
+  /** Stop the copy that is on its way; the next goes on from there. */
+  cancel_sync: { args: Record<string, never>; answer: CopyState };
+  /** Take an act off the list that was refused. */
+  dismiss_act: { args: DismissAct; answer: CopyState };
+  /** The lines in which this computer and the API differ. */
+  statement_differences: { args: Record<string, never>; answer: Array<LineDifference> };
   /** Save a file of the API's where the person wants it. */
   save: { args: SaveFile; answer: SavedFile };
   /** Save a file that the page made in the person's folder of downloads. */
