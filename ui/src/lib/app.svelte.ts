@@ -14,6 +14,8 @@ export class App {
   // eslint-disable-next-line svelte/prefer-svelte-reactivity -- Nothing is rendered from the map itself.
   readonly #kept = new Map<string, unknown>();
   route = $state.raw<Route>(parseRoute(location.hash));
+  /** What would be lost by signing out, while the person is asked. */
+  unsent = $state.raw<string | null>(null);
 
   constructor(backend: Backend) {
     this.session = new Session(backend, () => {
@@ -40,10 +42,12 @@ export class App {
   }
 
   /** Signs out. Whoever is next begins at a page of their own. */
-  async signOut(): Promise<void> {
+  async signOut(discard = false): Promise<void> {
     try {
-      await this.session.signOut();
+      this.unsent = await this.session.signOut(discard);
+      if (this.unsent !== null) return;
     } catch {
+      this.unsent = null;
       toast.error('This page is signed out, but AIKit could not be reached to end the session. Sign in and out again later.');
     }
     this.go({ page: 'sign-in' });

@@ -45,12 +45,20 @@ export class Session {
     await this.#readBanner();
   }
 
-  async signOut(): Promise<void> {
+  /**
+   * Signs out. Answers why not, where something waits to be sent that is not to be discarded; then nothing has happened.
+   */
+  async signOut(discard = false): Promise<string | null> {
     try {
-      await this.backend.signOut();
-    } finally {
+      await this.backend.signOut(discard);
+    } catch (caught) {
+      const error = toCallError(caught);
+      if (error.code === 'conflict') return error.message;
       this.#leave(null);
+      throw error;
     }
+    this.#leave(null);
+    return null;
   }
 
   /** Shows nothing of the session until the person has proved themselves. What was on the screen is forgotten. */

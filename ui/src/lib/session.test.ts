@@ -20,6 +20,7 @@ beforeEach(() => {
     host: 'browser',
     money: null,
     computer: null,
+    copies: null,
     call: () => Promise.reject(new CallError('offline', 'Not here.')),
     save: () => Promise.resolve(null),
     saveOwn: () => Promise.resolve(null),

@@ -1,5 +1,5 @@
 import type { Account, Calls, Downloads, ErrorCode, SealDiff } from './bindings';
-import type { Events, MoneyKey, Preferences, SendingHere, Settings } from './natives';
+import type { CopyState, Events, LineDifference, MoneyKey, Preferences, SendingHere, Settings } from './natives';
 
 export type CallName = keyof Calls;
 export type Args<N extends CallName> = Calls[N]['args'];
@@ -43,6 +43,21 @@ export interface Computer {
   locked(): Promise<boolean>;
 }
 
+/** The copy of the records on this computer, and what waits there to be sent. */
+export interface Copies {
+  state(): Promise<CopyState>;
+  /** Sends what waits and makes the copy fresh; answers when that is done. */
+  syncNow(): Promise<CopyState>;
+  /** Stops a copy that is on its way; the next goes on from there. */
+  cancel(): Promise<CopyState>;
+  /** Takes an act off the list that was refused. */
+  dismiss(mid: string): Promise<CopyState>;
+  /** Says that the window is looked at again. */
+  focused(): Promise<void>;
+  /** The lines in which this computer and the API differ. */
+  differences(): Promise<LineDifference[]>;
+}
+
 /** The one door to whatever the pages run in. */
 export interface Backend {
   readonly host: 'browser' | 'desktop';
@@ -50,6 +65,8 @@ export interface Backend {
   readonly money: Money | null;
   /** `null` in a browser. */
   readonly computer: Computer | null;
+  /** `null` where no copy is kept. */
+  readonly copies: Copies | null;
   /** Makes one call of the table. Rejects with a `CallError`. */
   call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>>;
   /**
@@ -75,8 +92,11 @@ export interface Backend {
   signInAtIssuer(confirm: boolean): Promise<Account>;
   /** Gives up waiting for a sign-in at the issuer. */
   stopWaiting(): Promise<void>;
-  /** Ends the session, here and at the API where it can be reached. */
-  signOut(): Promise<void>;
+  /**
+   * Ends the session, here and at the API where it can be reached. Rejects with `conflict`, and ends nothing, while something
+   * waits to be sent that is not to be discarded.
+   */
+  signOut(discard: boolean): Promise<void>;
   /** Opens an address outside the app. */
   open(url: string): Promise<void>;
   /** What the person must know about this host at all times, in a sentence; `null` when there is nothing. */

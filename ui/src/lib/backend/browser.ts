@@ -13,6 +13,7 @@ export class BrowserBackend implements Backend {
   readonly host = 'browser';
   readonly money = null;
   readonly computer = null;
+  readonly copies = null;
   #accessToken: string | null = null;
   #refreshing: Promise<Account | null> | null = null;
   #stop: (() => void) | null = null;

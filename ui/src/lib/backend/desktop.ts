@@ -1,7 +1,18 @@
 import { invoke } from '@tauri-apps/api/core';
 import type { Account, Downloads } from './bindings';
 import type { Natives } from './natives';
-import { type Answer, type AnswerOf, type Args, type Backend, type CallName, type Computer, type DownloadName, type Money, toCallError } from './backend';
+import {
+  type Answer,
+  type AnswerOf,
+  type Args,
+  type Backend,
+  type CallName,
+  type Computer,
+  type Copies,
+  type DownloadName,
+  type Money,
+  toCallError,
+} from './backend';
 
 /** Asks the desktop app, which holds the tokens and keeps saved copies. */
 export class DesktopBackend implements Backend {
@@ -21,6 +32,17 @@ export class DesktopBackend implements Backend {
     events: (after) => native('events', { after }),
     active: async () => void (await native('active', {})),
     locked: () => native('locked', {}),
+  };
+
+  readonly copies: Copies = {
+    state: () => native('copy_state', {}),
+    syncNow: () => native('sync_now', {}),
+    cancel: () => native('cancel_sync', {}),
+    dismiss: (mid) => native('dismiss_act', { mid }),
+    focused: async () => {
+      await native('focused', {});
+    },
+    differences: () => native('statement_differences', {}),
   };
 
   call<N extends CallName>(name: N, args: Args<N>): Promise<Answer<AnswerOf<N>>> {
@@ -57,8 +79,8 @@ export class DesktopBackend implements Backend {
     await native('stop_waiting', {});
   }
 
-  async signOut(): Promise<void> {
-    await native('sign_out', {});
+  async signOut(discard: boolean): Promise<void> {
+    await native('sign_out', { discard });
   }
 
   async open(url: string): Promise<void> {
