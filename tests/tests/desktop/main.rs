@@ -21,11 +21,14 @@ use anyhow::{Context as _, Result, ensure};
 use cable::Cable;
 use computer::{Computer, given};
 use fantoccini::Locator;
-use product_tests::Api;
+use product_tests::plan::Visitor;
+use product_tests::{Api, Browser};
 use serde_json::Value;
 use wire::{DemoPerson, Role};
 
 const ESTIMATE: Locator<'_> = Locator::Css("[data-testid=estimate-total]");
+const COPY_STATE: Locator<'_> = Locator::Css("[data-testid=copy-state]");
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0";
 const AS_OF: Locator<'_> = Locator::Css("[data-testid=as-of]");
 
 #[tokio::test]
@@ -43,12 +46,22 @@ async fn an_agency_sees_its_figures_with_the_network_and_without() -> Result<()>
     let make_a_link = Locator::XPath("//button[contains(., 'Make a link')]");
     window.find(make_a_link).await?;
 
-    // Without the network the pages show what was saved, and an act says what it needs.
+    // The copy is made, and the app has computed from it what the API did.
+    window.shows(COPY_STATE, "Verified here").await?;
+
+    // Without the network the pages show what is kept, a link can be made, and it works at once.
     cable.pull_out();
     window.page.refresh().await?;
     window.click(make_a_link).await?;
+    let campaign = format!("On a train {}", std::process::id());
+    window.find(Locator::Css("form input[maxlength='80']")).await?.send_keys(&campaign).await?;
     window.click(Locator::XPath("//form//button[contains(., 'Make the link')]")).await?;
-    window.shows(Locator::Css("form [role=alert]"), "needs the network").await?;
+    let link = window.find(Locator::Css("[data-testid=new-link]")).await?.text().await?;
+    window.shows(Locator::Css("main"), "Not sent yet").await?;
+    window.shows(COPY_STATE, "1 change to be sent").await?;
+    let api = Api::new(&given("AIKIT_API")?, None)?;
+    let clicked = api.click(&link, Visitor::Person(BROWSER), &mut Browser::default()).await?;
+    ensure!(clicked.contains("utm_campaign="), "the link leads to {clicked}");
     window.page.execute("location.hash = '#/overview'", vec![]).await?;
     window.shows(AS_OF, "Saved copy").await?;
     window.shows_estimate(estimate_minor).await?;
@@ -56,6 +69,12 @@ async fn an_agency_sees_its_figures_with_the_network_and_without() -> Result<()>
     // The network is back, and the page finds that out by itself.
     cable.plug_in()?;
     window.shows(AS_OF, "Live").await?;
+    // Nobody has pressed anything, and the link has arrived, once, with the click that came before it.
+    window.shows(COPY_STATE, "Verified here").await?;
+    let session = api.sign_in(&agency.person).await?;
+    let links: Vec<wire::Link> = api.call(Some(&session), "links", &Value::Null).await?;
+    let arrived: Vec<&wire::Link> = links.iter().filter(|link| link.campaign == campaign).collect();
+    ensure!(matches!(arrived[..], [link] if link.clicks == 1), "{arrived:?}");
 
     // The app is closed and started again without the network: the keychain and the saved copies carry it.
     window.close(&computer).await?;
