@@ -15,8 +15,8 @@ INSERT INTO click_day (partner, link, day, clicks)
 -- Whose records are copied. A scope that nobody pulls is forgotten, and copied anew when somebody does.
 CREATE TABLE sync_scope (
     scope     TEXT PRIMARY KEY REFERENCES partner (code),
-    seq       INTEGER NOT NULL DEFAULT 0,             -- the newest number
-    floor     INTEGER NOT NULL DEFAULT 0,             -- rows that went before this number are forgotten
+    seq       INTEGER NOT NULL,                       -- the newest number; they begin with the time at which it was first pulled, in ms
+    floor     INTEGER NOT NULL,                       -- rows that went before this number are forgotten
     rows      INTEGER NOT NULL DEFAULT 0,
     sum       TEXT NOT NULL DEFAULT '[0,0,0,0]',
     pulled_ms INTEGER NOT NULL

@@ -165,7 +165,9 @@ async fn begin(app: &App, partner: &str) -> Result<(), ApiError> {
         Some(_) => return Ok(app.db.query(stays).await.map(drop)?),
         None => {}
     }
-    let mut made = vec![sql!("INSERT INTO sync_scope (scope, pulled_ms) VALUES (?1, ?2)", partner, now)];
+    // Numbers begin where no copy of an earlier time has come to: one that slept meanwhile is below the floor.
+    let mut made =
+        vec![sql!("INSERT INTO sync_scope (scope, seq, floor, pulled_ms) VALUES (?1, ?2, ?2, ?2)", partner, now)];
     made.extend(sync_rows::mark_all(partner));
     match app.db.batch(made).await {
         // Another pull was quicker.

@@ -165,6 +165,13 @@ async fn nobody_pulls_what_is_forgotten() {
     referral::forget_old_rows(&life.world.app).await.unwrap();
     assert_eq!(life.world.rows("SELECT scope FROM sync_scope").await, [] as [Value; 0]);
     assert_eq!(life.world.rows("SELECT kind FROM sync_row").await, [] as [Value; 0]);
+    // Whoever comes back begins anew, whatever its cursor was.
+    let mut life = life;
+    life.sign_in_again().await;
+    let path = format!("/v1/sync/pull?schema=1&cursor={}&epoch={}", copy.cursor, copy.epoch);
+    let (status, answer) = life.ask(0, "GET", &path, Value::Null).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("reset")), "{answer}");
+    life.world.run(sql!("DELETE FROM sync_scope")).await;
     // Nothing is marked for nobody.
     life.world.run(sql!("UPDATE partner SET name = 'Another'")).await;
     assert_eq!(life.world.rows("SELECT kind FROM sync_touch").await, [] as [Value; 0]);
