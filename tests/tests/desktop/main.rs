@@ -28,6 +28,7 @@ use wire::{DemoPerson, Role};
 
 const ESTIMATE: Locator<'_> = Locator::Css("[data-testid=estimate-total]");
 const COPY_STATE: Locator<'_> = Locator::Css("[data-testid=copy-state]");
+const NEW_LINK: Locator<'_> = Locator::Css("[data-testid=new-link]");
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0";
 const AS_OF: Locator<'_> = Locator::Css("[data-testid=as-of]");
 
@@ -56,7 +57,8 @@ async fn an_agency_sees_its_figures_with_the_network_and_without() -> Result<()>
     let campaign = format!("On a train {}", std::process::id());
     window.find(Locator::Css("form input[maxlength='80']")).await?.send_keys(&campaign).await?;
     window.click(Locator::XPath("//form//button[contains(., 'Make the link')]")).await?;
-    let link = window.find(Locator::Css("[data-testid=new-link]")).await?.text().await?;
+    window.shows(NEW_LINK, "/r/").await?;
+    let link = window.find(NEW_LINK).await?.text().await?;
     window.shows(Locator::Css("main"), "Not sent yet").await?;
     window.shows(COPY_STATE, "1 change to be sent").await?;
     let api = Api::new(&given("AIKIT_API")?, None)?;

@@ -202,7 +202,7 @@ async fn the_menu_has_the_pages_under_keys_and_finance_locks_by_one() -> Result<
     let screen = computer.screen()?;
     for (keys, address) in [
         ([CTRL, key('3')], "#/clients"),
-        ([CTRL, key('4')], "#/payouts"),
+        ([CTRL, key('5')], "#/payouts"),
         ([CTRL, key(',')], "#/settings"),
         ([CTRL, key('1')], "#/overview"),
     ] {
