@@ -17,6 +17,8 @@ pub use evaluated::Evaluated;
 pub use link::{NewLink, Sites, Utm, destination, read_campaign, read_uuid, share_url};
 pub use pages::{Overviewing, connected_account, day_number, funnel_since, overview, touches, until};
 pub use requirements::{bank_refusal, sentence};
-pub use slice::{ClicksRow, ClientRow, Kind, LinkRow, Profile, Program, SCHEMA, Slice, SliceError, Sum, row_hash};
+pub use slice::{
+    ClicksRow, ClientRow, Kind, LinkRow, Profile, Program, ResourceRow, SCHEMA, Slice, SliceError, Sum, row_hash,
+};
 pub use standing::{Standing, Verdict, as_of, in_words, is_payable, month, next_month, not_payable, paid_ever};
 pub use what_if::usual;

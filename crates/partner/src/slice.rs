@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 use wire::{
-    ClientDetail, ClientPage, ClientsQuery, ConnectedAccount, Link, Overview, Payout, PayoutDetail, PayoutState, Role,
-    StatementProof,
+    ClientDetail, ClientPage, ClientsQuery, ConnectedAccount, Link, Overview, Payout, PayoutDetail, PayoutState,
+    Resource, ResourceFile, ResourceKind, Role, StatementProof,
 };
 
 use crate::client_page::{client_page, clients};
@@ -39,12 +39,22 @@ pub enum Kind {
     Client,
     /// A payout with its lines ([`PayoutDetail`]), by its item.
     Payout,
+    /// Something to work with that is published ([`ResourceRow`]), without the bytes of its file.
+    Resource,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 7] =
-        [Kind::Program, Kind::Profile, Kind::Fact, Kind::Link, Kind::Clicks, Kind::Client, Kind::Payout];
+    pub const ALL: [Kind; 8] = [
+        Kind::Program,
+        Kind::Profile,
+        Kind::Fact,
+        Kind::Link,
+        Kind::Clicks,
+        Kind::Client,
+        Kind::Payout,
+        Kind::Resource,
+    ];
 
     /// Its name in rows.
     pub fn name(self) -> &'static str {
@@ -56,6 +66,7 @@ impl Kind {
             Kind::Clicks => "clicks",
             Kind::Client => "client",
             Kind::Payout => "payout",
+            Kind::Resource => "resource",
         }
     }
 
@@ -163,6 +174,51 @@ pub struct ClientRow {
     pub link: Option<String>,
 }
 
+/// Body of a row `resource`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceRow {
+    /// UUID.
+    pub id: String,
+    /// What it is for.
+    pub kind: ResourceKind,
+    /// Title.
+    pub title: String,
+    /// A sentence or two.
+    pub summary: String,
+    /// Paragraphs.
+    pub text: String,
+    /// An https address.
+    pub link: Option<String>,
+    /// Its file.
+    pub file: Option<ResourceFile>,
+    /// Where it is in the order.
+    pub place: i64,
+    /// When it was changed last; milliseconds since 1970.
+    pub changed_ms: i64,
+    /// Since when agencies see it.
+    pub published_ms: Option<i64>,
+    /// Counts changes.
+    pub version: u32,
+}
+
+impl ResourceRow {
+    /// The resource as it is shown.
+    pub fn shown(self) -> Resource {
+        Resource {
+            id: self.id,
+            kind: self.kind,
+            title: self.title,
+            summary: self.summary,
+            text: self.text,
+            link: self.link,
+            file: self.file,
+            changed_at: at(self.changed_ms),
+            published_at: self.published_ms.map(at),
+            version: self.version,
+        }
+    }
+}
+
 pub(crate) fn at(ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(ms).unwrap_or(DateTime::UNIX_EPOCH)
 }
@@ -243,6 +299,8 @@ pub struct Slice {
     clients: BTreeMap<String, ClientRow>,
     /// Its payouts, the newest first.
     payouts: Vec<PayoutDetail>,
+    /// In their order.
+    resources: Vec<ResourceRow>,
 }
 
 impl Slice {
@@ -253,7 +311,7 @@ impl Slice {
     pub fn read<'a>(rows: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Result<Slice, SliceError> {
         let (mut program, mut profile) = (None, None);
         let (mut facts, mut links, mut clicks) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut clients, mut payouts) = (BTreeMap::new(), Vec::new());
+        let (mut clients, mut payouts, mut resources) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (kind, id, body) in rows {
             match Kind::named(kind) {
                 Some(Kind::Program) => program = Some(json::<Program>(Kind::Program, id, body)?),
@@ -267,6 +325,7 @@ impl Slice {
                 Some(Kind::Clicks) => clicks.push(json(Kind::Clicks, id, body)?),
                 Some(Kind::Client) => drop(clients.insert(id.to_owned(), json(Kind::Client, id, body)?)),
                 Some(Kind::Payout) => payouts.push(json::<PayoutDetail>(Kind::Payout, id, body)?),
+                Some(Kind::Resource) => resources.push(json::<ResourceRow>(Kind::Resource, id, body)?),
                 None => {}
             }
         }
@@ -274,8 +333,9 @@ impl Slice {
         let profile = profile.ok_or(SliceError::Missing("profile"))?;
         links.sort_by(|a, b| b.created_ms.cmp(&a.created_ms).then_with(|| a.id.cmp(&b.id)));
         payouts.sort_by_key(|p| std::cmp::Reverse(p.as_of));
+        resources.sort_by(|a, b| a.place.cmp(&b.place).then_with(|| a.id.cmp(&b.id)));
         let terms = TermsBook::from_toml(&program.terms)?;
-        Ok(Slice { program, terms, profile, facts, links, clicks, clients, payouts })
+        Ok(Slice { program, terms, profile, facts, links, clicks, clients, payouts, resources })
     }
 
     /// The agency's statement of an instant.
@@ -394,6 +454,11 @@ impl Slice {
     /// One of them.
     pub fn payout(&self, item: &str) -> Option<&PayoutDetail> {
         self.payouts.iter().find(|p| p.payout.item == item)
+    }
+
+    /// What AIKit gives agencies to work with, in its order.
+    pub fn resources(&self) -> Vec<Resource> {
+        self.resources.iter().cloned().map(ResourceRow::shown).collect()
     }
 
     /// Where its payouts go.

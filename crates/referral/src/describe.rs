@@ -22,7 +22,10 @@ use wire::{ErrorBody, Role};
 
 use crate::App;
 use crate::auth::scope::{FreshAdmin, Overseer, OwnSession};
-use crate::auth::{Executor, Finance, FreshFinance, Partner, Pusher, Reviewer, ServerKey, Signed, Staff, role_name};
+use crate::auth::{
+    Editor, Executor, Finance, FreshFinance, Librarian, Partner, Pusher, Reader, Reviewer, ServerKey, Signed, Staff,
+    role_name,
+};
 use crate::error::{ApiError, Body, Params, Raw, Segment};
 use crate::limits::Network;
 use crate::members::{FreshOwner, Owner};
@@ -200,6 +203,9 @@ people! {
     FreshFinance: true [Finance];
     FreshAdmin: true [Admin];
     Reviewer: true [Staff];
+    Editor: false [Staff];
+    Librarian: false [Staff Admin];
+    Reader: false [Owner Member Staff Admin];
 }
 
 impl Part for ServerKey {

@@ -16,8 +16,8 @@ use crate::describe::{Describe, Described};
 use crate::ports::Config;
 use crate::{
     App, account, audit, auth, click, downloads, error, health, inbox, join, links, lock, members, notes, notices,
-    origin, outbox, pages, partners, push, reconcile, reviews, run_draft, run_resolve, run_seal, run_send, run_turn,
-    runs, signup, slug, sync, what_if,
+    origin, outbox, pages, partners, push, reconcile, resource_files, resources, reviews, run_draft, run_resolve,
+    run_seal, run_send, run_turn, runs, signup, slug, sync, what_if,
 };
 
 /// Largest request body, in bytes; webhooks have the same limit.
@@ -246,6 +246,18 @@ fn routes(config: &Config) -> Routes {
         .get_also("/v1/runs/{run}/ledger.csv", downloads::run_ledger, "The ledger export of a closed month.", |d| {
             d.ends("200", "Opening + earned − reversed − paid = closing.", Some(downloads::CSV));
         })
+        .get("/v1/resources", resources::list, "What AIKit gives agencies to work with, in its order.")
+        .post("/v1/resources", resources::create, "Write a resource; it is not published yet.")
+        .get("/v1/resources/all", resources::all, "All of them, those that are not published included.")
+        .post("/v1/resources/order", resources::order, "Put all of them in order.")
+        .post("/v1/resources/{resource}", resources::change, "Change all of a resource but its file.")
+        .post("/v1/resources/{resource}/publish", resources::publish, "Show a resource to agencies, or no longer.")
+        .post("/v1/resources/{resource}/delete", resources::delete, "Delete a resource and its file.")
+        .get_also("/v1/resources/{resource}/file", resource_files::download, "The file of a resource.", |d| {
+            d.ends("200", "The file, to be saved.", Some("application/octet-stream"));
+        })
+        .post("/v1/resources/{resource}/file", resource_files::upload, "Send a part of a resource's file.")
+        .post("/v1/resources/{resource}/file/remove", resource_files::remove, "Take a resource's file away.")
         .get("/v1/runs", runs::list, "All runs, the newest first.")
         .post("/v1/runs", run_draft::draft, "Draft the run of a month, or compute its draft again.")
         .get("/v1/runs/{run}", runs::one, "One run.")

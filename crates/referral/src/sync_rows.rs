@@ -11,7 +11,7 @@ use wire::ErrorCode;
 
 use crate::db::Stmt;
 use crate::error::{ApiError, not_found, unavailable};
-use crate::{App, journal, runs, sql};
+use crate::{App, journal, resources, runs, sql};
 
 /// A row that a statement made.
 #[derive(Deserialize)]
@@ -83,6 +83,7 @@ pub(crate) fn mark_all(partner: &str) -> Vec<Stmt> {
         "SELECT ?1, 'clicks', d.link || '|' || d.day FROM click_day d WHERE d.partner = ?1",
         "SELECT ?1, 'client', r.id FROM referral r WHERE r.partner = ?1",
         "SELECT ?1, 'payout', i.id FROM run_item i WHERE i.partner = ?1 AND i.sealed = 1",
+        "SELECT ?1, 'resource', r.id FROM resource r WHERE r.published_ms IS NOT NULL",
     ];
     let mark = |select| Stmt {
         sql: format!("INSERT OR IGNORE INTO sync_touch (scope, kind, id) {select}").into(),
@@ -103,6 +104,7 @@ pub(crate) async fn bodies(
     let stmt = match kind {
         Kind::Program => return Ok(BTreeMap::from([(String::new(), program(app))])),
         Kind::Payout => return payouts(app, partner, ids).await,
+        Kind::Resource => resources::published_bodies(&listed),
         Kind::Profile => profile_body(partner),
         Kind::Client => client_bodies(partner, &listed),
         Kind::Fact => sql!(

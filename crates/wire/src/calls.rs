@@ -116,6 +116,24 @@ calls! {
     payouts: Get "/v1/payouts" (Nothing) -> Vec<Payout>;
     /// What one payout is made of.
     payout: Get "/v1/payouts/{item}" (Nothing) -> PayoutDetail;
+    /// What AIKit gives agencies to work with, in its order.
+    resources: Get "/v1/resources" (Nothing) -> Vec<Resource>;
+    /// The same for those who keep it, with what is not published.
+    all_resources: Get "/v1/resources/all" (Nothing) -> Vec<Resource>;
+    /// Write a resource.
+    create_resource: Post "/v1/resources" (CreateResource) -> Resource;
+    /// Change all of it but its file.
+    change_resource: Post "/v1/resources/{resource}" (ChangeResource) -> Resource;
+    /// Show it to agencies, or no longer.
+    publish_resource: Post "/v1/resources/{resource}/publish" (PublishResource) -> Resource;
+    /// Put all of them in order.
+    order_resources: Post "/v1/resources/order" (OrderResources) -> Vec<Resource>;
+    /// Send a part of its file.
+    upload_part: Post "/v1/resources/{resource}/file" (UploadPart) -> Resource;
+    /// Take its file away.
+    remove_resource_file: Post "/v1/resources/{resource}/file/remove" (ResourceVersion) -> Resource;
+    /// Delete it.
+    delete_resource: Post "/v1/resources/{resource}/delete" (ResourceVersion) -> Vec<Resource>;
     /// All runs, the newest first.
     runs: Get "/v1/runs" (Nothing) -> Vec<RunSummary>;
     /// One run.
@@ -181,6 +199,8 @@ downloads! {
     receipt: "/v1/payouts/{item}/receipt.pdf" (Nothing);
     /// The receipt of a paid item of a run (PDF).
     run_receipt: "/v1/runs/{run}/items/{item}/receipt.pdf" (Nothing);
+    /// The file of a resource.
+    resource_file: "/v1/resources/{resource}/file" (Nothing);
     /// A run for a spreadsheet (CSV).
     run_csv: "/v1/runs/{run}/export.csv" (Nothing);
     /// A run as a workbook (XLSX).

@@ -14,4 +14,7 @@ pub(crate) mod scope;
 pub(crate) mod session;
 
 pub(crate) use people::{read_email, role_name};
-pub(crate) use scope::{Executor, FRESH, Finance, FreshFinance, Partner, Pusher, Reviewer, ServerKey, Signed, Staff};
+pub(crate) use scope::{
+    Editor, Executor, FRESH, Finance, FreshFinance, Librarian, Partner, Pusher, Reader, Reviewer, ServerKey, Signed,
+    Staff,
+};

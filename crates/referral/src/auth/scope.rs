@@ -48,6 +48,18 @@ pub(crate) struct FreshAdmin(pub Account);
 /// AIKit's partner team with a sign-in that is at most five minutes old: decides about partners and referrals.
 pub(crate) struct Reviewer(pub Account);
 
+/// AIKit's partner team: keeps what agencies work with.
+pub(crate) struct Editor(pub Account);
+
+/// Who sees that before it is published.
+pub(crate) struct Librarian;
+
+/// Who may have a file of it: an agency one that is published, those who keep it all of them.
+pub(crate) enum Reader {
+    Agency,
+    Librarian,
+}
+
 /// AIKit's backend; holds the id of its key.
 pub(crate) struct ServerKey(pub String);
 
@@ -203,6 +215,39 @@ impl FromRequestParts<App> for Reviewer {
         let refusal = "Only AIKit's partner team (the role staff) decides about partners and referrals.";
         let account = one_of(parts, app, &[Role::Staff], refusal).await?;
         fresh(app, account).map(Reviewer)
+    }
+}
+
+impl FromRequestParts<App> for Editor {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let refusal = "Only AIKit's partner team (the role staff) changes what agencies work with.";
+        one_of(parts, app, &[Role::Staff], refusal).await.map(Editor)
+    }
+}
+
+const LIBRARIANS: [Role; 2] = [Role::Staff, Role::Admin];
+const NO_LIBRARIAN: &str = "Only AIKit's partner team and admins see what is not published.";
+
+impl FromRequestParts<App> for Librarian {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        one_of(parts, app, &LIBRARIANS, NO_LIBRARIAN).await.map(|_| Librarian)
+    }
+}
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Signed(account) = Signed::from_request_parts(parts, app).await?;
+        match account.partner {
+            Some(_) => Ok(Reader::Agency),
+            None if LIBRARIANS.contains(&account.role) => Ok(Reader::Librarian),
+            None => Err(forbidden(NO_LIBRARIAN)),
+        }
     }
 }
 
