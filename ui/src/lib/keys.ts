@@ -8,34 +8,45 @@ export type Deed =
   | 'go_clients'
   | 'go_what_if'
   | 'go_payouts'
+  | 'go_resources'
   | 'go_runs'
-  | 'go_reconciliation';
+  | 'go_reconciliation'
+  | 'go_material';
 
-export type Key = { keys: string; deed: Deed; text: string; who: 'partner' | 'staff' | 'all' };
+export type Key = { keys: string; deed: Deed; text: string; who: 'partner' | 'staff' | 'librarian' | 'all' };
+
+/** Who is at the keys; a librarian has those of AIKit's people, too. */
+export type Who = 'partner' | 'staff' | 'librarian';
 
 export const KEYS: readonly Key[] = [
   { keys: 'c', deed: 'copy_link', text: 'Copy my link', who: 'partner' },
-  { keys: '/', deed: 'filter', text: 'Filter the table', who: 'all' },
+  { keys: '/', deed: 'filter', text: 'Filter or search the page', who: 'all' },
   { keys: 'g o', deed: 'go_overview', text: 'Go to Overview', who: 'partner' },
   { keys: 'g l', deed: 'go_links', text: 'Go to Links', who: 'partner' },
   { keys: 'g c', deed: 'go_clients', text: 'Go to Clients', who: 'partner' },
   { keys: 'g w', deed: 'go_what_if', text: 'Go to What-if', who: 'partner' },
   { keys: 'g p', deed: 'go_payouts', text: 'Go to Payouts', who: 'partner' },
+  { keys: 'g s', deed: 'go_resources', text: 'Go to Resources', who: 'partner' },
   { keys: 'g r', deed: 'go_runs', text: 'Go to Runs', who: 'staff' },
   { keys: 'g e', deed: 'go_reconciliation', text: 'Go to Reconciliation', who: 'staff' },
+  { keys: 'g m', deed: 'go_material', text: 'Go to Material', who: 'librarian' },
   { keys: '?', deed: 'sheet', text: 'Show these keys', who: 'all' },
 ];
 
 const SEQUENCE_MS = 1200;
 
+/** The keys of somebody. */
+export const keysOf = (who: Who): readonly Key[] =>
+  KEYS.filter((key) => key.who === 'all' || key.who === who || (key.who === 'staff' && who === 'librarian'));
+
 /** Where a sequence such as G O stands. */
 export type Pending = { prefix: string; atMs: number } | null;
 
 /** Reads one key press: what it does, if anything, and what sequence is open now. */
-export function readKey(pending: Pending, key: string, atMs: number, partner: boolean): { deed: Deed | null; pending: Pending } {
+export function readKey(pending: Pending, key: string, atMs: number, who: Who): { deed: Deed | null; pending: Pending } {
   const open = pending !== null && atMs - pending.atMs <= SEQUENCE_MS ? `${pending.prefix} ` : '';
   const pressed = open + key.toLowerCase();
-  const mine = KEYS.filter(({ who }) => who === 'all' || (who === 'partner') === partner);
+  const mine = keysOf(who);
   const hit = mine.find(({ keys }) => keys === pressed);
   if (hit !== undefined) return { deed: hit.deed, pending: null };
   if (mine.some(({ keys }) => keys.startsWith(`${pressed} `))) return { deed: null, pending: { prefix: pressed, atMs } };

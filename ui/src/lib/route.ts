@@ -8,6 +8,8 @@ export type Route =
   | { page: 'clients'; referral: string | null }
   | { page: 'what-if' }
   | { page: 'payouts'; item: string | null }
+  | { page: 'resources' }
+  | { page: 'material' }
   | { page: 'runs' }
   | { page: 'run'; run: string; item: string | null }
   | { page: 'reconciliation' }
@@ -42,6 +44,8 @@ export function parseRoute(address: string): Route {
     case 'overview':
     case 'links':
     case 'what-if':
+    case 'resources':
+    case 'material':
     case 'reconciliation':
     case 'settings':
       return first === undefined ? { page } : { page: 'unknown' };

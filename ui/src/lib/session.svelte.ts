@@ -140,6 +140,11 @@ export function whoAmI(account: Account | null, person: string | null, people: D
 const PARTNER_ROLES: readonly Role[] = ['owner', 'member'];
 
 /** Whether this account sees an agency's pages; all others see runs. */
+/** Whether an account of AIKit's sees what agencies work with before they do. */
+export function isLibrarian(account: Account): boolean {
+  return account.role === 'staff' || account.role === 'admin';
+}
+
 export function isPartner(account: Account): boolean {
   return PARTNER_ROLES.includes(account.role);
 }

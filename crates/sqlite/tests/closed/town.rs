@@ -51,6 +51,7 @@ impl Town {
             ids[n] = town.agency(n, name).await;
         }
         town.pay_and_draft(&mut ids).await;
+        town.resources(&mut ids).await;
         let [first, mut second] = ids;
         town.ids = first.into_iter().map(|(name, id)| (name, [id, second.remove(name).unwrap_or_default()])).collect();
         for name in CALLERS.into_iter().skip(3) {
@@ -154,6 +155,29 @@ impl Town {
         ids[0].insert("key", keys[0]["id"].as_str().unwrap().into());
     }
 
+    /// A resource that agencies see, with a file, and one that they do not see.
+    async fn resources(&mut self, ids: &mut [BTreeMap<&'static str, String>; 2]) {
+        let staff = self.world.session("staff@aikit.example").await;
+        self.tokens.insert("staff", staff);
+        for (n, mine) in ids.iter_mut().enumerate() {
+            let id = format!("4000000{n}-0000-4000-8000-000000000000");
+            let new = json!({"id": id, "kind": "case_study", "title": "A case", "text": "It went well."});
+            self.ok("POST", "/v1/resources", "staff", new).await;
+            self.ok(
+                "POST",
+                &format!("/v1/resources/{id}/file"),
+                "staff",
+                self.body("POST /v1/resources/{resource}/file"),
+            )
+            .await;
+            if n == 0 {
+                let publish = json!({"version": 2, "published": true});
+                self.ok("POST", &format!("/v1/resources/{id}/publish"), "staff", publish).await;
+            }
+            mine.insert("resource", id);
+        }
+    }
+
     async fn ok(&self, method: &str, path: &str, caller: &str, body: Value) -> Value {
         let token = self.tokens.get(caller).map_or("", String::as_str);
         let (status, answer) = self.world.call(method, path, token, body).await;
@@ -244,6 +268,20 @@ impl Town {
             "/v1/stripe-account/replace" => json!({"reason": "It must be so."}),
             "/v1/items/{item}/look" => Value::Null,
             "/v1/items/{item}/resolution" => json!({"resolution": "again", "reason": "It must be so."}),
+            "/v1/resources" => {
+                json!({"id": "50000000-0000-4000-8000-000000000000", "kind": "material", "title": "Slides", "summary": "",
+                "text": "", "link": "https://aikit.example/slides"})
+            }
+            "/v1/resources/order" => json!({"order": [self.ids["resource"][1], self.ids["resource"][0]]}),
+            "/v1/resources/{resource}" => {
+                json!({"version": 3, "kind": "case_study", "title": "A case", "summary": "Short.", "text": "It went well.", "link": null})
+            }
+            "/v1/resources/{resource}/publish" => json!({"version": 3, "published": false}),
+            "/v1/resources/{resource}/delete" | "/v1/resources/{resource}/file/remove" => json!({"version": 3}),
+            "/v1/resources/{resource}/file" => {
+                json!({"upload": "60000000-0000-4000-8000-000000000000", "version": 1, "name": "a.txt", "bytes": 1, "part": 0,
+                "sha256": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", "data": "eA=="})
+            }
             "/v1/preferences" => json!({"milestones": true, "payouts": true}),
             _ => because,
         }

@@ -87,6 +87,7 @@ impl Copy {
         assert_eq!(json!(slice.links(false)), get("/v1/links".into()).await);
         assert_eq!(json!(slice.links(true)), get("/v1/links?archived=true".into()).await);
         assert_eq!(json!(slice.connected_account(now)), get("/v1/stripe-account".into()).await);
+        assert_eq!(json!(slice.resources()), get("/v1/resources".into()).await);
         let clients = slice.clients(&wire::ClientsQuery::default(), now).unwrap();
         assert_eq!(json!(clients), get("/v1/clients".into()).await);
         for client in clients.rows {

@@ -13,6 +13,17 @@ use crate::common::World;
 /// What AIKit's people write beside their decisions.
 pub(crate) const REASON: &str = "They told us so themselves.";
 
+/// What AIKit's partner team does with what agencies work with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shelf {
+    Write,
+    Publish { on: bool },
+    Change,
+    File,
+    Turn,
+    Delete,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Click { agency: usize, link: Option<usize>, bot: bool },
@@ -38,6 +49,7 @@ pub(crate) enum Step {
     Bank { fails: bool },
     BankGone,
     ReadAnew { client: usize },
+    Resource { n: usize, what: Shelf },
     Wait { days: i64 },
 }
 
@@ -66,8 +78,20 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Paid),
         2 => one.prop_map(|fails| Step::Bank { fails }),
         1 => Just(Step::BankGone),
-        1 => some.prop_map(|client| Step::ReadAnew { client }),
+        1 => some.clone().prop_map(|client| Step::ReadAnew { client }),
+        4 => (some, shelf()).prop_map(|(n, what)| Step::Resource { n, what }),
         3 => (1_i64..70).prop_map(|days| Step::Wait { days }),
+    ]
+}
+
+fn shelf() -> impl Strategy<Value = Shelf> {
+    prop_oneof![
+        3 => Just(Shelf::Write),
+        3 => prop::bool::weighted(0.7).prop_map(|on| Shelf::Publish { on }),
+        2 => Just(Shelf::Change),
+        1 => Just(Shelf::File),
+        1 => Just(Shelf::Turn),
+        1 => Just(Shelf::Delete),
     ]
 }
 
@@ -221,11 +245,54 @@ impl Life {
                 let gone = "DELETE FROM fact WHERE id = (SELECT max(id) FROM fact WHERE referral = ?1 AND id LIKE 'invoice_refunded:%')";
                 self.world.run(sql!(gone, &client.referral)).await;
             }
+            Step::Resource { n, what } => self.shelf(n, what).await,
             Step::Wait { days } => {
                 self.world.pass(TimeDelta::days(days));
                 self.sign_in_again().await;
             }
         }
+    }
+
+    async fn shelf(&self, n: usize, what: Shelf) {
+        let all = self.world.rows("SELECT id, version FROM resource ORDER BY place, id").await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let (path, body) = match (what, all.get(n % all.len().max(1))) {
+            (Shelf::Write, _) => {
+                let new = json!({"id": uuid(9, self.done), "kind": "case_study", "title": format!("No. {n}"), "text": "«It» went \"well\"."});
+                ("/v1/resources".to_owned(), new)
+            }
+            (Shelf::Turn, _) => {
+                let turned: Vec<String> = all.iter().rev().map(|row| text(&row["id"])).collect();
+                ("/v1/resources/order".to_owned(), json!({ "order": turned }))
+            }
+            (_, None) => return,
+            (what, Some(row)) => {
+                let mut body = json!({"version": row["version"]});
+                let end = match what {
+                    Shelf::Publish { on } => {
+                        body["published"] = json!(on);
+                        "/publish"
+                    }
+                    Shelf::Change => {
+                        body["kind"] = json!("email_template");
+                        body["title"] = json!(format!("Changed {}", self.done));
+                        body["text"] = json!("Dear {agency}");
+                        ""
+                    }
+                    Shelf::File => {
+                        let sha256 = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+                        let file = json!({"upload": uuid(8, self.done), "name": format!("{n}.txt"), "bytes": 1, "part": 0,
+                            "sha256": sha256, "data": "eA==", "version": row["version"]});
+                        body = file;
+                        "/file"
+                    }
+                    _ => "/delete",
+                };
+                (format!("/v1/resources/{}{end}", text(&row["id"])), body)
+            }
+        };
+        let answer = self.as_person("staff", &path, body).await;
+        assert_eq!(answer["code"], Value::Null, "{path}: {answer}");
     }
 
     fn client(&self, n: usize) -> Option<&Client> {

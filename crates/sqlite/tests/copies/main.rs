@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use cases::cases;
 use copy::Copy;
-use life::{Life, Step, step};
+use life::{Life, Shelf, Step, step};
 
 fn block<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -85,6 +85,15 @@ fn everything() -> Vec<Step> {
         Step::Bank { fails: true },
         Step::BankGone,
         Step::Name { agency: 0 },
+        Step::Resource { n: 0, what: Shelf::Write },
+        Step::Resource { n: 0, what: Shelf::Publish { on: true } },
+        Step::Resource { n: 0, what: Shelf::Change },
+        Step::Resource { n: 0, what: Shelf::Write },
+        Step::Resource { n: 0, what: Shelf::File },
+        Step::Resource { n: 0, what: Shelf::Turn },
+        Step::Resource { n: 1, what: Shelf::Publish { on: false } },
+        Step::Resource { n: 1, what: Shelf::Publish { on: true } },
+        Step::Resource { n: 1, what: Shelf::Delete },
     ]
 }
 
