@@ -116,7 +116,11 @@ async function prepare(db) {
   }
   if (applied.size) return;
   const embedded = join(options.data, 'referral.db');
-  if (options.demo) operator('staff', 'add', '--data', options.data, '--role', 'finance', 'finance@aikit.example');
+  if (options.demo) {
+    for (const [role, email] of [['finance', 'finance@aikit.example'], ['staff', 'partners@aikit.example']]) {
+      operator('staff', 'add', '--data', options.data, '--role', role, email);
+    }
+  }
   if (!existsSync(embedded)) return;
   const file = join(options.data, 'to-d1.sql');
   rmSync(file, { force: true });

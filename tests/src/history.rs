@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use chrono::{DateTime, Utc};
 use wire::{
-    ApproveRun, CreateLink, CurrentTerms, DraftRun, JoinPartner, Link, Role, Run, RunState, SealRun, SendRun, Session,
-    SetSlug, SignUp, Slug, Utm,
+    ApproveRun, CreateLink, CurrentTerms, DraftRun, JoinPartner, Link, Resource, Role, Run, RunState, SealRun, SendRun,
+    Session, SetSlug, SignUp, Slug, Utm,
 };
 
 use crate::api::{Api, Browser};
 use crate::calendar::Month;
 use crate::dice::Dice;
 use crate::plan::{Act, Click, Deed, Plan};
+use crate::resources::RESOURCES;
 use crate::story::{AGENCIES, Account, CLIENTS, Price};
 use crate::stripe_side::{StripeSide, Subscription};
 
@@ -80,6 +81,7 @@ pub async fn walk(plan: &Plan, api: &Api, stripe: &StripeSide, tell: &mut (dyn F
     }
     walk.advance(plan.ends_at, tell).await?;
     walk.count_events().await?;
+    walk.write_resources().await?;
     stripe.set_balance(BALANCE_MINOR).await?;
     stripe.run_clock(plan.ends_at).await?;
     if walk.told.events > 0 || walk.told.clicks > 0 {
@@ -346,6 +348,17 @@ impl<'a> Walk<'a> {
             bail!("approved were {total_minor} cents, paid {}", run.summary.paid_minor);
         }
         self.told.paid_minor += total_minor;
+        Ok(())
+    }
+
+    /// The partner team writes what agencies work with, and publishes it.
+    async fn write_resources(&self) -> Result<()> {
+        let staff = self.sign_in(|person| person.role == Role::Staff, "somebody of the partner team").await?;
+        for written in RESOURCES {
+            let made: Resource = self.api.call(Some(&staff), "create_resource", &written.form()).await?;
+            let publish = serde_json::json!({"resource": made.id, "version": made.version, "published": true});
+            let _published: Resource = self.api.call(Some(&staff), "publish_resource", &publish).await?;
+        }
         Ok(())
     }
 

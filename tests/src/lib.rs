@@ -10,6 +10,7 @@ pub mod door;
 pub mod history;
 pub mod plan;
 pub mod process;
+pub mod resources;
 pub mod story;
 #[cfg(test)]
 mod story_tests;

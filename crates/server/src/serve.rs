@@ -48,8 +48,9 @@ pub(crate) struct Serve {
 /// How long the duties in the background may take to end.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
-/// The address of finance in a demo.
-const DEMO_FINANCE: &str = "finance@aikit.example";
+/// AIKit's own people in a demo.
+const DEMO_PEOPLE: [(&str, Role); 2] =
+    [("finance@aikit.example", Role::Finance), ("partners@aikit.example", Role::Staff)];
 
 pub(crate) fn secret(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
@@ -131,10 +132,12 @@ pub(crate) async fn serve(options: Serve) -> anyhow::Result<()> {
         let clock =
             network.stand_in_clock(&app.config.stripe_api).await.context("the Stripe stand-in does not answer")?;
         host.follow(&clock);
-        match referral::add_person(&app, &referral::Actor::System, DEMO_FINANCE, Role::Finance).await {
-            Ok(_) => {}
-            Err(known) if known.code == wire::ErrorCode::Conflict => {}
-            Err(other) => return Err(other.into()),
+        for (email, role) in DEMO_PEOPLE {
+            match referral::add_person(&app, &referral::Actor::System, email, role).await {
+                Ok(_) => {}
+                Err(known) if known.code == wire::ErrorCode::Conflict => {}
+                Err(other) => return Err(other.into()),
+            }
         }
     }
     // A newer program may read what failed; a key may have been given since.

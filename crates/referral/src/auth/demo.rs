@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
-use wire::{DemoPerson, StartDemoSession};
+use wire::{DemoPerson, Role, StartDemoSession};
 
 use super::people::{PersonRow, person_by_id};
 use super::session::{self, Opening};
@@ -26,8 +26,8 @@ pub(crate) async fn people(State(app): State<App>) -> Result<Json<Vec<DemoPerson
         .query(sql!(
             "SELECT p.id, p.email, p.role, p.partner, a.name AS partner_name, a.account, a.transfers
              FROM person p LEFT JOIN partner a ON a.code = p.partner
-             WHERE p.role IN ('owner', 'finance') AND p.removed_ms IS NULL
-             ORDER BY p.role = 'owner', a.joined_ms, p.id"
+             WHERE p.role IN ('owner', 'finance', 'staff') AND p.removed_ms IS NULL
+             ORDER BY p.role = 'owner', p.role, a.joined_ms, p.id"
         ))
         .await?
         .all()?;
@@ -37,11 +37,13 @@ pub(crate) async fn people(State(app): State<App>) -> Result<Json<Vec<DemoPerson
         .map(|row| {
             let statement = evaluation.statements.iter().find(|s| Some(&s.partner) == row.person.partner.as_ref());
             let about = match statement {
+                None if row.person.role == Role::Staff => "Writes what agencies work with.".into(),
                 None if row.person.partner.is_none() => "Reviews, approves and sends the month's payouts.".into(),
                 None => "Has just joined.".into(),
                 Some(s) => journal::in_short(s, row.account.is_some(), row.transfers.as_deref() == Some("active")),
             };
-            let name = row.person.partner_name.clone().unwrap_or_else(|| "AIKit Finance".into());
+            let team = if row.person.role == Role::Staff { "AIKit Partner team" } else { "AIKit Finance" };
+            let name = row.person.partner_name.clone().unwrap_or_else(|| team.into());
             DemoPerson { person: row.person.id, name, role: row.person.role, about }
         })
         .collect();

@@ -129,6 +129,11 @@ async fn told(seed: u64, other: u64) -> Vec<(String, StatusCode, HeaderMap, Stri
         let path = format!("/v1/partners/{}/suspend", second.code);
         second.ok(&world, &path, &staff, json!({"reason": "It must be so."})).await;
     }
+    let resource = "70000000-0000-4000-8000-000000000000";
+    let new = json!({"id": resource, "kind": "best_practice", "title": "How others do it", "text": "Well."});
+    first.ok(&world, "/v1/resources", &staff, new).await;
+    let publish = json!({"version": 1, "published": true});
+    first.ok(&world, &format!("/v1/resources/{resource}/publish"), &staff, publish).await;
     draw_from(&world, seed + 3);
     let finance = world.session("finance@aikit.example").await;
     let run = first.ok(&world, "/v1/runs", &finance, json!({"period": "2026-09"})).await;
@@ -153,6 +158,7 @@ async fn told(seed: u64, other: u64) -> Vec<(String, StatusCode, HeaderMap, Stri
             None => vec![""],
             Some("referral") => first.referrals.iter().map(String::as_str).chain(["r_nobody"]).collect(),
             Some("item") => item.as_str().into_iter().chain(["nothing"]).collect(),
+            Some("resource") => vec![resource],
             Some(other) => panic!("an id for {{{other}}} is needed"),
         };
         for id in ids {

@@ -164,6 +164,35 @@ confirm: boolean,
 program: ProgramSignIn | null, };
 
 /**
+ * `POST /v1/resources/{resource}`: everything of it but its file.
+ */
+export type ChangeResource = { 
+/**
+ * The version that was looked at.
+ */
+version: number, 
+/**
+ * What it is for.
+ */
+kind: ResourceKind, 
+/**
+ * Title, 1 to 120 characters.
+ */
+title: string, 
+/**
+ * A sentence or two, at most 300 characters.
+ */
+summary: string, 
+/**
+ * Paragraphs of plain text, at most 20,000 characters.
+ */
+text: string, 
+/**
+ * An https address.
+ */
+link: string | null, };
+
+/**
  * A referred client, as its agency sees it.
  */
 export type Client = { 
@@ -373,6 +402,36 @@ path: string,
  * UTM parameters to pass on.
  */
 utm: Utm, };
+
+/**
+ * `POST /v1/resources`: a new one, last in the order and not published. The id is the caller's (UUID), so that a repeated
+ * call is one resource.
+ */
+export type CreateResource = { 
+/**
+ * UUID made by the caller.
+ */
+id: string, 
+/**
+ * What it is for.
+ */
+kind: ResourceKind, 
+/**
+ * Title, 1 to 120 characters.
+ */
+title: string, 
+/**
+ * A sentence or two, at most 300 characters.
+ */
+summary: string, 
+/**
+ * Paragraphs of plain text, at most 20,000 characters.
+ */
+text: string, 
+/**
+ * An https address.
+ */
+link: string | null, };
 
 /**
  * `GET /v1/terms/current`.
@@ -1155,6 +1214,15 @@ export type OnboardingLink = {
 url: string, };
 
 /**
+ * `POST /v1/resources/order`.
+ */
+export type OrderResources = { 
+/**
+ * Every resource, once, in the order in which they are shown.
+ */
+order: Array<string>, };
+
+/**
  * What came of an attempt.
  */
 export type Outcome = "accepted" | "refused" | "lost" | "server_error";
@@ -1403,6 +1471,19 @@ state: string,
 challenge: string, };
 
 /**
+ * `POST /v1/resources/{resource}/publish`.
+ */
+export type PublishResource = { 
+/**
+ * The version that was looked at.
+ */
+version: number, 
+/**
+ * Agencies see it from now on, or no longer.
+ */
+published: boolean, };
+
+/**
  * Why a line is void, forfeited or held.
  */
 export type Reason = "rejected" | "left_early" | "under_review" | "open_dispute";
@@ -1562,6 +1643,82 @@ transfer: string | null,
  * Why, in 1 to 500 characters.
  */
 reason: string, };
+
+/**
+ * `GET /v1/resources`: something to work with.
+ */
+export type Resource = { 
+/**
+ * UUID.
+ */
+id: string, 
+/**
+ * What it is for.
+ */
+kind: ResourceKind, 
+/**
+ * Title.
+ */
+title: string, 
+/**
+ * A sentence or two.
+ */
+summary: string, 
+/**
+ * Paragraphs of plain text; may be empty. In an e-mail template `{link}` is the agency's link and `{agency}` its name.
+ */
+text: string, 
+/**
+ * An https address of something larger.
+ */
+link: string | null, 
+/**
+ * Its file.
+ */
+file: ResourceFile | null, 
+/**
+ * When it was changed last.
+ */
+changed_at: string, 
+/**
+ * Since when agencies see it.
+ */
+published_at: string | null, 
+/**
+ * A change names it.
+ */
+version: number, };
+
+/**
+ * The file of a resource, without its bytes.
+ */
+export type ResourceFile = { 
+/**
+ * Name to save it under.
+ */
+name: string, 
+/**
+ * What it is.
+ */
+mime: string, 
+/**
+ * How long it is.
+ */
+bytes: number, };
+
+/**
+ * What a resource is for.
+ */
+export type ResourceKind = "material" | "case_study" | "email_template" | "best_practice";
+
+/**
+ * A decision about a resource that was looked at: its end, or that of its file.
+ */
+export type ResourceVersion = { 
+/**
+ * The version that was looked at.
+ */
+version: number, };
 
 /**
  * What a person may do.
@@ -2065,6 +2222,40 @@ campaign: string | null,
 archived: boolean | null, };
 
 /**
+ * `POST /v1/resources/{resource}/file`: one part of a file, beginning with part 0. The file is there once its last part is
+ * and all of them are what was announced. A part that is sent again is the same part.
+ */
+export type UploadPart = { 
+/**
+ * UUID made by the caller, for all parts of a file.
+ */
+upload: string, 
+/**
+ * The version of the resource that was looked at.
+ */
+version: number, 
+/**
+ * Name of the file; what it ends in says what it is.
+ */
+name: string, 
+/**
+ * How long the whole file is: at most 1,500,000.
+ */
+bytes: number, 
+/**
+ * SHA-256 of the whole file, in hex.
+ */
+sha256: string, 
+/**
+ * Number of this part. Each has 150,000 bytes, the last one what is left.
+ */
+part: number, 
+/**
+ * Its bytes in base64.
+ */
+data: string, };
+
+/**
  * UTM parameters of a link. Empty ones are left out.
  */
 export type Utm = { 
@@ -2163,6 +2354,24 @@ export type Calls = {
   payouts: { args: Nothing; answer: Array<Payout> };
   /** What one payout is made of. */
   payout: { args: { item: string }; answer: PayoutDetail };
+  /** What AIKit gives agencies to work with, in its order. */
+  resources: { args: Nothing; answer: Array<Resource> };
+  /** The same for those who keep it, with what is not published. */
+  all_resources: { args: Nothing; answer: Array<Resource> };
+  /** Write a resource. */
+  create_resource: { args: CreateResource; answer: Resource };
+  /** Change all of it but its file. */
+  change_resource: { args: { resource: string } & ChangeResource; answer: Resource };
+  /** Show it to agencies, or no longer. */
+  publish_resource: { args: { resource: string } & PublishResource; answer: Resource };
+  /** Put all of them in order. */
+  order_resources: { args: OrderResources; answer: Array<Resource> };
+  /** Send a part of its file. */
+  upload_part: { args: { resource: string } & UploadPart; answer: Resource };
+  /** Take its file away. */
+  remove_resource_file: { args: { resource: string } & ResourceVersion; answer: Resource };
+  /** Delete it. */
+  delete_resource: { args: { resource: string } & ResourceVersion; answer: Array<Resource> };
   /** All runs, the newest first. */
   runs: { args: Nothing; answer: Array<RunSummary> };
   /** One run. */
@@ -2215,6 +2424,8 @@ export type Downloads = {
   receipt: { item: string };
   /** The receipt of a paid item of a run (PDF). */
   run_receipt: { run: string, item: string };
+  /** The file of a resource. */
+  resource_file: { resource: string };
   /** A run for a spreadsheet (CSV). */
   run_csv: { run: string };
   /** A run as a workbook (XLSX). */
@@ -2246,6 +2457,15 @@ export const CALLS: { readonly [K in keyof Calls]: Way } = {
   replace_account: { method: 'POST', path: '/v1/stripe-account/replace' },
   payouts: { method: 'GET', path: '/v1/payouts' },
   payout: { method: 'GET', path: '/v1/payouts/{item}' },
+  resources: { method: 'GET', path: '/v1/resources' },
+  all_resources: { method: 'GET', path: '/v1/resources/all' },
+  create_resource: { method: 'POST', path: '/v1/resources' },
+  change_resource: { method: 'POST', path: '/v1/resources/{resource}' },
+  publish_resource: { method: 'POST', path: '/v1/resources/{resource}/publish' },
+  order_resources: { method: 'POST', path: '/v1/resources/order' },
+  upload_part: { method: 'POST', path: '/v1/resources/{resource}/file' },
+  remove_resource_file: { method: 'POST', path: '/v1/resources/{resource}/file/remove' },
+  delete_resource: { method: 'POST', path: '/v1/resources/{resource}/delete' },
   runs: { method: 'GET', path: '/v1/runs' },
   run: { method: 'GET', path: '/v1/runs/{run}' },
   run_statement: { method: 'GET', path: '/v1/runs/{run}/items/{item}' },
@@ -2274,6 +2494,7 @@ export const CALLS: { readonly [K in keyof Calls]: Way } = {
 export const DOWNLOADS: { readonly [K in keyof Downloads]: Way } = {
   receipt: { method: 'GET', path: '/v1/payouts/{item}/receipt.pdf' },
   run_receipt: { method: 'GET', path: '/v1/runs/{run}/items/{item}/receipt.pdf' },
+  resource_file: { method: 'GET', path: '/v1/resources/{resource}/file' },
   run_csv: { method: 'GET', path: '/v1/runs/{run}/export.csv' },
   run_xlsx: { method: 'GET', path: '/v1/runs/{run}/export.xlsx' },
   run_ledger: { method: 'GET', path: '/v1/runs/{run}/ledger.csv' },
