@@ -1,6 +1,6 @@
 -- What AIKit gives agencies to work with: material, case studies, e-mail templates, best practice.
 CREATE TABLE resource (
-    id           TEXT PRIMARY KEY,                    -- UUID made by whoever wrote it
+    id           TEXT NOT NULL PRIMARY KEY,           -- UUID made by whoever wrote it
     kind         TEXT NOT NULL CHECK (kind IN ('material', 'case_study', 'email_template', 'best_practice')),
     title        TEXT NOT NULL,
     summary      TEXT NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE resource (
     published_ms INTEGER,                             -- agencies see it
     version      INTEGER NOT NULL DEFAULT 1,
     CHECK ((upload IS NULL) = (file_name IS NULL) AND (upload IS NULL) = (file_mime IS NULL) AND (upload IS NULL) = (file_bytes IS NULL))
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX resource_by_place ON resource (place);
 
 -- Files in base64, beside the resources, so that lists stay light; the parts of an upload that has not ended, too.
@@ -26,7 +26,7 @@ CREATE TABLE resource_part (
     part     INTEGER NOT NULL,
     data     TEXT NOT NULL,
     PRIMARY KEY (resource, upload, part)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TRIGGER resource_part_stays BEFORE UPDATE ON resource_part BEGIN SELECT raise(ABORT, 'a part is written once'); END;
 
 -- A resource begins unpublished, so that a new one is nothing to copy.

@@ -115,6 +115,8 @@ struct Shape {
     columns: Vec<String>,
     /// What orders its rows as they were added.
     order: String,
+    /// The columns of its key, where it has no numbers of rows.
+    key: Vec<String>,
 }
 
 fn texts(connection: &Connection, sql: &str, of: &str) -> rusqlite::Result<Vec<String>> {
@@ -137,11 +139,11 @@ fn shapes(connection: &Connection) -> rusqlite::Result<Vec<Shape>> {
                 let key = texts(connection, "SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk", &name)?;
                 let without_rowid =
                     texts(connection, "SELECT name FROM pragma_table_list WHERE name = ?1 AND wr = 1", &name)?;
-                let order = match without_rowid.is_empty() {
-                    true => "rowid".to_owned(),
-                    false => key.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", "),
+                let (order, key) = match without_rowid.is_empty() {
+                    true => ("rowid".to_owned(), Vec::new()),
+                    false => (key.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", "), key),
                 };
-                ordered.push(Shape { name, columns, order });
+                ordered.push(Shape { name, columns, order, key });
             } else {
                 left.push(name);
             }
@@ -283,7 +285,8 @@ fn write_rows(connection: &Connection, shape: &Shape, to: &mut dyn Write) -> Res
                 _ => "NULL".to_owned(),
             });
         }
-        let row = format!("({})", row.join(", "));
+        let written = row;
+        let row = format!("({})", written.join(", "));
         if !statement.is_empty() && statement.len() + row.len() > STATEMENT {
             end(&mut statement, to)?;
         }
@@ -292,15 +295,21 @@ fn write_rows(connection: &Connection, shape: &Shape, to: &mut dyn Write) -> Res
         if !more.is_empty() {
             end(&mut statement, to)?;
         }
-        if !more.is_empty() && shape.order != "rowid" {
-            return Err(DumpError::Differs(format!("a text of {} is too long for a statement", shape.name)));
+        if more.is_empty() {
+            return Ok(());
+        }
+        // Rows are written in their order, so the newest is the one with the greatest number.
+        let mut this = format!("rowid = (SELECT max(rowid) FROM {name})");
+        if !shape.key.is_empty() {
+            if shape.key.iter().any(|key| more.iter().any(|(column, _)| **column == quoted(key))) {
+                return Err(DumpError::Differs(format!("a key of {} is too long for a statement", shape.name)));
+            }
+            let keyed = shape.columns.iter().zip(&written).filter(|(column, _)| shape.key.contains(column));
+            this =
+                keyed.map(|(column, value)| format!("{} = {value}", quoted(column))).collect::<Vec<_>>().join(" AND ");
         }
         for (column, piece) in more {
-            // Rows are written in their order, so the newest is the one with the greatest number.
-            writeln!(
-                to,
-                "UPDATE {name} SET {column} = {column} || {piece} WHERE rowid = (SELECT max(rowid) FROM {name});"
-            )?;
+            writeln!(to, "UPDATE {name} SET {column} = {column} || {piece} WHERE {this};")?;
         }
         Ok(())
     })?;
