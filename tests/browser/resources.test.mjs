@@ -110,7 +110,7 @@ step('the partner team writes a resource with a file, and publishes it', async (
   await page.getByRole('button', { name: 'Write a resource' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Kind').selectOption({ label: 'Material' });
-  await dialog.getByLabel('Title').fill(TITLE);
+  await dialog.getByRole('textbox', { name: 'Title' }).fill(TITLE);
   await dialog.getByLabel('Summary').fill('Twelve pages that you may change.');
   await dialog.getByLabel('Link', { exact: true }).fill('http://aikit.example/slides');
   await dialog.getByText('The whole address, beginning with https://').waitFor();
