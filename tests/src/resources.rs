@@ -49,13 +49,12 @@ We have started to use AIKit for clients with that problem. It answers from your
 
 Here you can see what it costs and start the trial:
 {link}
+We are a partner of AIKit: if you become a customer through this link, AIKit pays us a commission. You pay the same price as without it.
 
-If you like, we look at twenty of last month's messages together first. After half an hour we know whether it is worth your while. It is not for everybody.
+If you like, we look at twenty of last month’s messages together first. After half an hour we know whether it is worth your while. It is not for everybody.
 
 Best regards
-{agency}
-
-We are a partner of AIKit: if you become a customer through this link, AIKit pays us a commission. You pay the same price as without it.",
+{agency}",
     },
     Written {
         id: "019a0001-0000-7000-8000-000000000002",
@@ -73,12 +72,12 @@ What the agency did
 In the first week it chose the 40 pages that answer those questions and corrected the seven that were out of date. In the second it put AIKit on the portal and behind the contact form, for existing customers only. From the fourth week on it read a sample of fifty answers every Friday with the head of the office, and changed a page whenever an answer was not good.
 
 What came of it
-After twelve weeks there were 31 % fewer calls about deliveries, and an e-mail was answered in 9 minutes in the middle, not in 4 hours. The office did not become smaller; two people now look after new customers. In one answer of twenty-five AIKit still hands over to a person, which is how the company wants it.
+After twelve weeks there were 31 % fewer calls about deliveries, and half of all e-mails were answered within 9 minutes, where it had taken 4 hours. The office did not become smaller; two people now look after new customers. In one answer of twenty-five AIKit still hands over to a person, which is how the company wants it.
 
 What we would do differently
 Read the answers with the client from the first week on. The seven old pages cost more trust than any wrong answer.
 
-Please keep with it: the figures are the client's own, measured in its telephone system from March to May, and other companies will have others. Say that you are a partner of AIKit and earn a commission when you show this to a client.",
+Please keep with it: the figures are the client’s own, measured in its telephone system from March to May, and other companies will have others. Say that you are a partner of AIKit and earn a commission when you show this to a client.",
     },
     Written {
         id: "019a0001-0000-7000-8000-000000000003",
