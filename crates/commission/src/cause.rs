@@ -197,7 +197,10 @@ fn moved(fact: &Fact) -> bool {
 }
 
 fn decided(fact: &Fact) -> bool {
-    matches!(fact.body, FactBody::ReferralCleared { .. } | FactBody::ReferralRejected { .. })
+    matches!(
+        fact.body,
+        FactBody::ReferralCleared { .. } | FactBody::ReferralRejected { .. } | FactBody::ReferralReopened { .. }
+    )
 }
 
 fn corrected(fact: &Fact) -> bool {
@@ -293,6 +296,7 @@ pub(crate) fn is_decision(fact_type: &str) -> bool {
         fact_type,
         "referral_cleared"
             | "referral_rejected"
+            | "referral_reopened"
             | "referral_moved"
             | "invoice_refunded"
             | "refund_failed"
@@ -379,6 +383,7 @@ fn noun(fact_type: &str) -> &str {
         "referral_created" => "sign-up",
         "referral_cleared" => "clearance after review",
         "referral_rejected" => "rejection after review",
+        "referral_reopened" => "decision taken back",
         "referral_moved" => "correction of the credit",
         "subscription_started" => "subscription's start",
         "subscription_changed" => "subscription's change",

@@ -53,6 +53,12 @@ pub enum FactBody<Text = String> {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Text>,
     },
+    /// The decision is taken back: the referral is as if nobody had decided about it.
+    ReferralReopened {
+        referral: Text,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<Text>,
+    },
     /// The credit is corrected: everything about the referral belongs to this partner, from its sign-up on.
     ReferralMoved { referral: Text, partner: Text, reason: Text },
     /// A client's subscription began, at a price per interval.
@@ -150,6 +156,10 @@ impl<Text> FactBody<Text> {
                 referral: to(S::Referral, referral),
                 reason: reason.as_ref().map(|reason| to(S::Words, reason)),
             },
+            F::ReferralReopened { referral, reason } => F::ReferralReopened {
+                referral: to(S::Referral, referral),
+                reason: reason.as_ref().map(|reason| to(S::Words, reason)),
+            },
             F::ReferralMoved { referral, partner, reason } => F::ReferralMoved {
                 referral: to(S::Referral, referral),
                 partner: to(S::Partner, partner),
@@ -211,6 +221,7 @@ impl<Text> FactBody<Text> {
             Self::ReferralCreated { .. } => "referral_created",
             Self::ReferralCleared { .. } => "referral_cleared",
             Self::ReferralRejected { .. } => "referral_rejected",
+            Self::ReferralReopened { .. } => "referral_reopened",
             Self::ReferralMoved { .. } => "referral_moved",
             Self::SubscriptionStarted { .. } => "subscription_started",
             Self::SubscriptionChanged { .. } => "subscription_changed",

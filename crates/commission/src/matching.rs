@@ -218,15 +218,16 @@ impl<'r, 'a, T: Lend<'a> + Texts, N: FnMut(u32, Lead)> Matcher<'r, 'a, T, N> {
         }
         for fact in sorted.each(Kind::Decision) {
             let (referral, decision) = match fact.row.body {
-                FactBody::ReferralCleared { referral, .. } => (referral, Decision::Cleared),
-                FactBody::ReferralRejected { referral, .. } => (referral, Decision::Rejected),
+                FactBody::ReferralCleared { referral, .. } => (referral, Some(Decision::Cleared)),
+                FactBody::ReferralRejected { referral, .. } => (referral, Some(Decision::Rejected)),
+                FactBody::ReferralReopened { referral, .. } => (referral, None),
                 _ => continue,
             };
             match self.referral_of.get(referral) {
                 None => self.miss(fact, Missing::Referral, referral, None),
                 Some(index) => {
                     (self.note)(fact.position, Lead::Referral(index));
-                    self.referrals[index].decision = Some(decision);
+                    self.referrals[index].decision = decision;
                 }
             }
         }

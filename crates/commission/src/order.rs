@@ -54,7 +54,9 @@ impl Kind {
             FactBody::PartnerJoined { .. } => Self::Joined,
             FactBody::PartnerSuspended { .. } | FactBody::PartnerReinstated { .. } => Self::Standing,
             FactBody::ReferralCreated { .. } => Self::Created,
-            FactBody::ReferralCleared { .. } | FactBody::ReferralRejected { .. } => Self::Decision,
+            FactBody::ReferralCleared { .. }
+            | FactBody::ReferralRejected { .. }
+            | FactBody::ReferralReopened { .. } => Self::Decision,
             FactBody::ReferralMoved { .. } => Self::Move,
             FactBody::SubscriptionStarted { .. } => Self::Start,
             FactBody::SubscriptionChanged { .. } => Self::Change,

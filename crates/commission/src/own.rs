@@ -41,7 +41,9 @@ pub fn told(fact: &Fact, partner: &str) -> Fact {
     let mut fact = fact.clone();
     match &mut fact.body {
         FactBody::ReferralCreated { partner: first, .. } => partner.clone_into(first),
-        FactBody::ReferralCleared { reason, .. } | FactBody::ReferralRejected { reason, .. } => *reason = None,
+        FactBody::ReferralCleared { reason, .. }
+        | FactBody::ReferralRejected { reason, .. }
+        | FactBody::ReferralReopened { reason, .. } => *reason = None,
         FactBody::ReferralMoved { reason, .. } => reason.clear(),
         _ => {}
     }

@@ -26,9 +26,9 @@ pub(crate) fn check<Text: AsRef<str>>(fact: &Fact<Text>) -> Result<(), FactError
             present("referral", referral)?;
             present("partner", partner)
         }
-        FactBody::ReferralCleared { referral, .. } | FactBody::ReferralRejected { referral, .. } => {
-            present("referral", referral)
-        }
+        FactBody::ReferralCleared { referral, .. }
+        | FactBody::ReferralRejected { referral, .. }
+        | FactBody::ReferralReopened { referral, .. } => present("referral", referral),
         FactBody::SubscriptionStarted { subscription, referral, amount_minor, .. } => {
             present("subscription", subscription)?;
             present("referral", referral)?;

@@ -219,6 +219,10 @@ impl<'a> RawFact<'a> {
                 referral: self.referral.required_text("referral")?,
                 reason: self.reason.text("reason")?,
             },
+            "referral_reopened" => FactBody::ReferralReopened {
+                referral: self.referral.required_text("referral")?,
+                reason: self.reason.text("reason")?,
+            },
             "referral_moved" => FactBody::ReferralMoved {
                 referral: self.referral.required_text("referral")?,
                 partner: self.partner.required_text("partner")?,

@@ -23,7 +23,9 @@ fn journal_with_moves() -> impl Strategy<Value = Vec<Fact>> {
             facts.push(Fact { id: format!("m{index:02}"), at: day(at), body });
         }
         for fact in &mut facts {
-            if let FactBody::ReferralCleared { reason, .. } | FactBody::ReferralRejected { reason, .. } = &mut fact.body
+            if let FactBody::ReferralCleared { reason, .. }
+            | FactBody::ReferralRejected { reason, .. }
+            | FactBody::ReferralReopened { reason, .. } = &mut fact.body
             {
                 *reason = Some("Staff only.".to_owned());
             }
@@ -52,6 +54,7 @@ fn referral(fact: &Fact) -> Option<&str> {
         FactBody::ReferralCreated { referral, .. }
         | FactBody::ReferralCleared { referral, .. }
         | FactBody::ReferralRejected { referral, .. }
+        | FactBody::ReferralReopened { referral, .. }
         | FactBody::ReferralMoved { referral, .. }
         | FactBody::SubscriptionStarted { referral, .. } => Some(referral),
         _ => None,

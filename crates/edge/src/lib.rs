@@ -15,6 +15,8 @@ use worker::{Context, Env, Headers, HttpRequest, Response, ScheduleContext, Sche
 
 /// Longest body that is read, in bytes: above what the router takes, so that the router says so.
 const BODY_LIMIT: usize = 2 * referral::BODY_LIMIT;
+/// Slices of agencies of which a minute computes what lists are filtered by.
+const BOARD_SLICES: usize = 4;
 
 /// One request.
 #[event(fetch)]
@@ -68,6 +70,7 @@ async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
     said("what agencies must do", referral::tell_what_is_needed(&app).await.map(drop));
     said("payments that are not settled", referral::look_at_unsettled(&app).await.map(drop));
     said("the daily reconciliation", referral::reconcile_daily(&app).await.map(drop));
+    said("the board of agencies", referral::keep_board(&app, BOARD_SLICES).await.map(drop));
     said("e-mail", referral::send_messages(&app).await.map(drop));
     for endpoint in app.config.webhooks.clone() {
         said("webhooks", referral::deliver_webhooks(&app, &endpoint).await.map(drop));

@@ -142,7 +142,8 @@ fn rank(r: &ReferralState) -> i64 {
     }
 }
 
-fn words(find: &str) -> Vec<String> {
+/// The words that are looked for.
+pub fn words(find: &str) -> Vec<String> {
     let find: String = find.chars().take(FIND_LENGTH).collect();
     plain(&find).split_whitespace().map(str::to_owned).collect()
 }
@@ -158,7 +159,7 @@ fn has_words(r: &ReferralState, words: &[String]) -> bool {
 }
 
 /// A text as it is looked for: in lower case, without accents and dots.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let lower = text.to_lowercase();
     if lower.is_ascii() {
         return lower;

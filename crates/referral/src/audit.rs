@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use wire::{Account, AuditEntry, AuditHead, AuditPage};
+use wire::{Account, AuditEntry, AuditHead, AuditPage, AuditQuery};
 
 use crate::auth::{Staff, role_name};
 use crate::db::{DbError, Rows, Stmt, guard};
@@ -232,20 +232,11 @@ pub(crate) async fn head(app: &App) -> Result<AuditHead, DbError> {
     Ok(app.db.query(sql!("SELECT n, hash FROM audit ORDER BY n DESC LIMIT 1")).await?.first()?.unwrap_or_default())
 }
 
-/// Which page of the chain.
-#[derive(Deserialize, utoipa::IntoParams)]
-pub(crate) struct Asked {
-    /// Entries with a smaller number.
-    before: Option<i64>,
-    /// Only those about this.
-    subject: Option<String>,
-}
-
 /// `GET /v1/audit`.
 pub(crate) async fn list(
     _: Staff,
     State(app): State<App>,
-    Params(asked): Params<Asked>,
+    Params(asked): Params<AuditQuery>,
 ) -> Result<Json<AuditPage>, ApiError> {
     let rows: Vec<Row> = app
         .db

@@ -89,6 +89,9 @@ async fn told(app: &App, fact: &Fact) -> Result<Vec<Stmt>, ApiError> {
         FactBody::ReferralRejected { referral, .. } => {
             tell("referral.rejected", &fact.id, json!({ "referral": referral }))
         }
+        FactBody::ReferralReopened { referral, .. } => {
+            tell("referral.reopened", &fact.id, json!({ "referral": referral }))
+        }
         FactBody::PayoutPaid { payout, partner, amount_minor } => {
             payout_paid(app, payout, partner, *amount_minor, fact.at).await?
         }

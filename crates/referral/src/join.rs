@@ -70,7 +70,8 @@ pub(crate) async fn accepted_terms(
     accepted(&app, &partner.code).await.map(Json)
 }
 
-async fn accepted(app: &App, partner: &str) -> Result<Vec<AcceptedTerms>, ApiError> {
+/// The versions that an agency has accepted, the newest first.
+pub(crate) async fn accepted(app: &App, partner: &str) -> Result<Vec<AcceptedTerms>, ApiError> {
     #[derive(Deserialize)]
     struct Row {
         version: String,

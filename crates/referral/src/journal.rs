@@ -29,6 +29,7 @@ pub(crate) fn insert(fact: &Fact) -> Result<Stmt, ApiError> {
         FactBody::ReferralCreated { referral, .. }
         | FactBody::ReferralCleared { referral, .. }
         | FactBody::ReferralRejected { referral, .. }
+        | FactBody::ReferralReopened { referral, .. }
         | FactBody::ReferralMoved { referral, .. }
         | FactBody::SubscriptionStarted { referral, .. } => (None, Some(referral.as_str())),
         _ => (None, None),

@@ -44,7 +44,8 @@ impl Row {
     }
 }
 
-async fn load(app: &App, partner: &Partner, id: Option<&str>, archived: bool) -> Result<Vec<Link>, ApiError> {
+/// Links of an agency: one, or those that are, or are not, archived.
+pub(crate) async fn load(app: &App, partner: &str, id: Option<&str>, archived: bool) -> Result<Vec<Link>, ApiError> {
     let rows: Vec<Row> = app
         .db
         .query(sql!(
@@ -54,7 +55,7 @@ async fn load(app: &App, partner: &Partner, id: Option<&str>, archived: bool) ->
                 (SELECT count(*) FROM click c JOIN referral r ON r.click = c.id WHERE c.link = l.id AND c.partner = l.partner AND r.partner = l.partner) AS signups
              FROM link l WHERE l.partner = ?1 AND (l.id = ?2 OR (?2 IS NULL AND (l.archived_ms IS NOT NULL) = ?3))
              ORDER BY l.created_ms DESC, l.id LIMIT 1000",
-            &partner.code,
+            partner,
             id,
             archived,
         ))
@@ -69,7 +70,7 @@ pub(crate) async fn list(
     partner: Partner,
     Params(asked): Params<LinksQuery>,
 ) -> Result<Json<Vec<Link>>, ApiError> {
-    load(&app, &partner, None, asked.archived).await.map(Json)
+    load(&app, &partner.code, None, asked.archived).await.map(Json)
 }
 
 /// `POST /v1/links`: the id is the caller's, so the same call twice makes one link.
@@ -81,7 +82,7 @@ pub(crate) async fn create(
     let id = given.id.to_ascii_lowercase();
     let added = creating(&app, &partner, given).await?.done(&app).await?;
     let is_new = added.first().is_some_and(|rows| rows.changes > 0);
-    let link = load(&app, &partner, Some(&id), false).await?.pop();
+    let link = load(&app, &partner.code, Some(&id), false).await?.pop();
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     link.map(|l| (status, Json(l))).ok_or_else(taken)
 }
@@ -123,7 +124,7 @@ pub(crate) async fn update(
     Body(given): Body<UpdateLink>,
 ) -> Result<Json<Link>, ApiError> {
     updating(&app, &partner, &link, &given).await?.done(&app).await?;
-    let link = load(&app, &partner, read_uuid(&link).as_deref(), false).await?.pop();
+    let link = load(&app, &partner.code, read_uuid(&link).as_deref(), false).await?.pop();
     link.map(Json).ok_or_else(unknown)
 }
 
@@ -135,7 +136,7 @@ fn unknown() -> ApiError {
 pub(crate) async fn updating(app: &App, partner: &Partner, link: &str, given: &UpdateLink) -> Result<Deed, ApiError> {
     let campaign = given.campaign.as_deref().map(read_campaign).transpose().map_err(invalid)?;
     let id = read_uuid(link).ok_or_else(unknown)?;
-    if load(app, partner, Some(&id), false).await?.is_empty() {
+    if load(app, &partner.code, Some(&id), false).await?.is_empty() {
         return Err(unknown());
     }
     let update = sql!(

@@ -20,7 +20,7 @@ use crate::tokens::{at, ms};
 use crate::{App, sql};
 
 /// Every type of event (docs/webhooks.md says what each carries).
-pub const EVENT_TYPES: [&str; 9] = [
+pub const EVENT_TYPES: [&str; 10] = [
     "partner.joined",
     "partner.suspended",
     "partner.reinstated",
@@ -28,6 +28,7 @@ pub const EVENT_TYPES: [&str; 9] = [
     "referral.moved",
     "referral.cleared",
     "referral.rejected",
+    "referral.reopened",
     "commission.earned",
     "payout.paid",
 ];

@@ -96,7 +96,8 @@ pub(crate) async fn client(
     Ok(Json(ClientDetail { client, lines, touches }))
 }
 
-async fn paid(app: &App, partner: &str) -> Result<Vec<Payout>, ApiError> {
+/// The payouts of an agency, the newest first.
+pub(crate) async fn paid(app: &App, partner: &str) -> Result<Vec<Payout>, ApiError> {
     let rows: Vec<PayoutRow> = app
         .db
         .query(sql!(

@@ -1,4 +1,4 @@
-//! Partners as AIKit's own people see them, and what they decide about one: suspend, reinstate, adjust, its promotion codes.
+//! What AIKit's partner team decides about an agency: suspend, reinstate, adjust, its promotion codes.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,158 +7,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use commission::{Fact, FactBody, format_minor};
 use serde::Deserialize;
 use serde_json::json;
-use wire::{Account, Adjust, Because, PartnerPage, PartnerRow, PartnerStanding, PromotionCode};
+use wire::{Account, Adjust, Because, PartnerStanding, PromotionCode};
 
 use crate::audit::{self, Entry};
-use crate::auth::{Reviewer, Staff};
+use crate::auth::Reviewer;
 use crate::db::{DbError, Rows, guard};
-use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found, read_reason};
-use crate::tokens::{at, ms, read_partner_code, read_uuid};
+use crate::error::{ApiError, Body, Segment, conflict, invalid, read_reason};
+use crate::partner_page::{known, standing};
+use crate::tokens::read_uuid;
 use crate::{App, inbox, journal, promotion, sql};
-use partner::{Standing, Verdict, in_words};
 
-/// Agencies on a page.
-const PAGE: usize = 50;
 /// The largest adjustment, in minor units: more is a slip of the finger, or is made in two.
 const LARGEST_MINOR: i64 = 100_000_000;
-
-#[derive(Deserialize)]
-struct Row {
-    code: String,
-    name: String,
-    email: String,
-    website: String,
-    country: String,
-    slug: Option<String>,
-    joined_ms: i64,
-    suspended: i64,
-    has_account: i64,
-    transfers: String,
-    frozen_until_ms: Option<i64>,
-    referrals: u32,
-    accepted: i64,
-    open: i64,
-}
-
-impl Row {
-    fn partner(self) -> PartnerRow {
-        PartnerRow {
-            code: self.code,
-            name: self.name,
-            email: self.email,
-            website: self.website,
-            country: self.country,
-            slug: self.slug,
-            joined_at: at(self.joined_ms),
-            suspended: self.suspended != 0,
-            has_account: self.has_account != 0,
-            transfers_active: self.transfers == "active",
-            referrals: self.referrals,
-        }
-    }
-}
-
-/// Which partners.
-#[derive(Default, Deserialize, utoipa::IntoParams)]
-pub(crate) struct Asked {
-    /// Part of a name, an address or a website; or a code, or a slug.
-    q: Option<String>,
-    suspended: Option<bool>,
-    /// Code of the last one of the page before.
-    after: Option<String>,
-}
-
-async fn load(app: &App, asked: &Asked, only: Option<&str>) -> Result<Vec<Row>, ApiError> {
-    let words = asked.q.as_deref().map(|q| q.trim().to_lowercase()).filter(|q| !q.is_empty());
-    let rows = app
-        .db
-        .query(sql!(
-            "SELECT p.code, p.name, p.email, p.website, p.country, s.slug, p.joined_ms, p.suspended, p.account IS NOT NULL AS has_account,
-                p.transfers, p.frozen_until_ms, (SELECT count(*) FROM referral r WHERE r.partner = p.code) AS referrals,
-                EXISTS (SELECT 1 FROM terms_acceptance t WHERE t.partner = p.code AND t.version = ?6) AS accepted,
-                EXISTS (SELECT 1 FROM run_item i WHERE i.partner = p.code AND i.sealed = 1 AND i.state NOT IN ('paid', 'void')) AS open
-             FROM partner p LEFT JOIN partner_slug s ON s.partner = p.code AND s.ended_ms IS NULL
-             WHERE (?1 IS NULL OR p.code = ?1)
-               AND (?2 IS NULL OR instr(lower(p.name), ?2) OR instr(p.email, ?2) OR instr(lower(p.website), ?2) OR s.slug = ?2 OR p.code = ?3)
-               AND (?4 IS NULL OR p.suspended = ?4)
-               AND (?5 IS NULL OR (lower(p.name), p.code) > (SELECT lower(b.name), b.code FROM partner b WHERE b.code = ?5))
-             ORDER BY lower(p.name), p.code LIMIT ?7",
-            only,
-            words.as_deref(),
-            words.as_deref().and_then(read_partner_code),
-            asked.suspended,
-            asked.after.as_deref(),
-            &app.config.terms.in_force(app.host.now()).id,
-            PAGE as i64 + 1,
-        ))
-        .await?;
-    Ok(rows.all()?)
-}
-
-async fn known(app: &App, code: &str) -> Result<Row, ApiError> {
-    let row = load(app, &Asked::default(), Some(code)).await?.pop();
-    row.ok_or_else(|| not_found("There is no such partner."))
-}
-
-/// `GET /v1/partners`.
-pub(crate) async fn list(
-    _: Staff,
-    State(app): State<App>,
-    Params(asked): Params<Asked>,
-) -> Result<Json<PartnerPage>, ApiError> {
-    let mut rows = load(&app, &asked, None).await?;
-    let more = rows.len() > PAGE;
-    rows.truncate(PAGE);
-    let next = rows.last().filter(|_| more).map(|r| r.code.clone());
-    Ok(Json(PartnerPage { partners: rows.into_iter().map(Row::partner).collect(), next }))
-}
-
-/// `GET /v1/partners/{partner}`.
-pub(crate) async fn one(
-    _: Staff,
-    State(app): State<App>,
-    Segment(code): Segment,
-) -> Result<Json<PartnerStanding>, ApiError> {
-    standing(&app, &code).await.map(Json)
-}
-
-async fn standing(app: &App, code: &str) -> Result<PartnerStanding, ApiError> {
-    let row = known(app, code).await?;
-    let now = app.host.now();
-    let facts = journal::partner_facts(app, code, None).await?;
-    let statement = journal::statement(app, &facts, code, journal::until_recorded(now, &facts))?;
-    let standing = Standing {
-        totals: statement.totals,
-        suspended: statement.suspended,
-        lines: &statement.lines,
-        paid_ever_minor: partner::paid_ever(&facts).get(code).copied().unwrap_or(0),
-        open_item: row.open > 0,
-        terms_accepted: row.accepted > 0,
-        minimum_minor: app.config.terms.in_force(now).minimum_payout_minor,
-        has_account: row.has_account != 0,
-        transfers_active: row.transfers == "active",
-        rests: row.frozen_until_ms.is_some_and(|until| until > ms(now)),
-        held_out: false,
-    };
-    let balance_minor = standing.balance_minor();
-    let why_not = match standing.verdict() {
-        Verdict::Pay(_) => None,
-        Verdict::Not(reason) => Some(in_words(reason, balance_minor, Some(&row.name))),
-        Verdict::Nothing => Some("Nothing is due.".into()),
-    };
-    let codes = sql!("SELECT id, code FROM promotion_code WHERE partner = ?1 ORDER BY added_ms, id LIMIT 100", code);
-    let under_review = statement.referrals.iter().filter(|r| r.under_review).count();
-    Ok(PartnerStanding {
-        tier: statement.tier,
-        balance_minor,
-        why_not,
-        terms_accepted: row.accepted > 0,
-        under_review: u32::try_from(under_review).unwrap_or(u32::MAX),
-        promotion_codes: app.db.query(codes).await?.all()?,
-        totals: statement.totals,
-        partner: row.partner(),
-    })
-}
 
 /// How often something was decided, and when last: the next decision has the next number and a later time, so that the
 /// journal's order is the order of the decisions.
@@ -253,6 +113,15 @@ async fn set_suspended(
     standing(app, code).await.map(Json)
 }
 
+/// An amount that can be added or taken in one go.
+pub(crate) fn read_adjustment(amount_minor: i64) -> Result<(), ApiError> {
+    if amount_minor == 0 || amount_minor.unsigned_abs() > LARGEST_MINOR.unsigned_abs() {
+        let most = format_minor(LARGEST_MINOR);
+        return Err(invalid(format!("An adjustment adds or takes something, and at most {most}.")));
+    }
+    Ok(())
+}
+
 /// `POST /v1/partners/{partner}/adjustments`: the id is the caller's, so the same call twice is one adjustment.
 pub(crate) async fn adjust(
     Reviewer(account): Reviewer,
@@ -263,12 +132,7 @@ pub(crate) async fn adjust(
     known(&app, &code).await?;
     let id = read_uuid(&given.id).ok_or_else(|| invalid("The adjustment's id must be a UUID."))?;
     let reason = read_reason(&given.reason)?;
-    if given.amount_minor == 0 || given.amount_minor.unsigned_abs() > LARGEST_MINOR.unsigned_abs() {
-        return Err(invalid(format!(
-            "An adjustment adds or takes something, and at most {}.",
-            format_minor(LARGEST_MINOR)
-        )));
-    }
+    read_adjustment(given.amount_minor)?;
     let body =
         FactBody::AdjustmentMade { partner: code.clone(), amount_minor: given.amount_minor, reason: reason.to_owned() };
     let fact = Fact { id: format!("adjustment_made:{id}"), at: app.host.now(), body };

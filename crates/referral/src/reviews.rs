@@ -1,67 +1,30 @@
-//! Referrals as AIKit's partner team sees them: the review queue with its evidence, and whom a client is credited to.
+//! What AIKit's partner team decides about a referral: whether it counts, and whom it is credited to.
+
+use std::borrow::Cow;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use commission::{Decision, Fact, FactBody, Flag, LineStatus, ReferralState, Statement};
+use commission::{Decision, Fact};
 use serde::Deserialize;
 use serde_json::json;
-use wire::{Account, Because, CreditCustomer, Evidence, MoveReferral, PartnerName, Review};
+use wire::{Account, Because, CreditCustomer, MoveReferral, Review};
 
 use crate::attribution::{Rule, Source, Touch};
 use crate::audit::{self, Entry};
-use crate::auth::{Reviewer, Staff};
-use crate::db::guard;
-use crate::error::{ApiError, Body, Params, Segment, conflict, invalid, not_found, read_reason};
+use crate::auth::Reviewer;
+use crate::db::{Stmt, guard};
+use crate::error::{ApiError, Body, Segment, conflict, invalid, not_found, read_reason};
 use crate::partners::Decisions;
+use crate::review_queue::review;
 use crate::signup::{Credit, keep_touches, known_partner};
 use crate::tokens::{self, at};
 use crate::{App, inbox, journal, promotion, sql};
-use partner::month;
+use partner::deciding;
 
-/// Referrals that one answer of the queue holds.
-const MOST: usize = 200;
-
-/// Which part of the queue.
-#[derive(Deserialize, utoipa::IntoParams)]
-pub(crate) struct Asked {
-    /// Those that are decided, and not those that wait.
-    #[serde(default)]
-    decided: bool,
-}
-
-/// `GET /v1/reviews`: flagged referrals, the oldest first; with `?decided=true` those that are decided, the newest first.
-pub(crate) async fn list(
-    _: Staff,
-    State(app): State<App>,
-    Params(asked): Params<Asked>,
-) -> Result<Json<Vec<Review>>, ApiError> {
-    let evaluation = journal::evaluate_all(&app, partner::until(app.host.now()), None).await?;
-    let mut found: Vec<(&Statement, &ReferralState)> = evaluation
-        .statements
-        .iter()
-        .flat_map(|s| s.referrals.iter().map(move |r| (s, r)))
-        .filter(|(_, r)| if asked.decided { r.decision.is_some() } else { r.under_review })
-        .collect();
-    found.sort_by(|(_, a), (_, b)| (a.signed_up_at, &a.referral).cmp(&(b.signed_up_at, &b.referral)));
-    if asked.decided {
-        found.reverse();
-    }
-    found.truncate(MOST);
-    with_evidence(&app, &found).await.map(Json)
-}
-
-/// `GET /v1/reviews/{referral}`: any referral with its evidence, flagged or not.
-pub(crate) async fn one(
-    _: Staff,
-    State(app): State<App>,
-    Segment(referral): Segment,
-) -> Result<Json<Review>, ApiError> {
-    review(&app, &referral).await.map(Json)
-}
-
-async fn owner(app: &App, referral: &str) -> Result<String, ApiError> {
+/// Whom a referral is credited to.
+pub(crate) async fn owner(app: &App, referral: &str) -> Result<String, ApiError> {
     #[derive(Deserialize)]
     struct Row {
         partner: String,
@@ -70,103 +33,15 @@ async fn owner(app: &App, referral: &str) -> Result<String, ApiError> {
     row.map(|r| r.partner).ok_or_else(|| not_found("There is no such referral."))
 }
 
-async fn review(app: &App, referral: &str) -> Result<Review, ApiError> {
-    let partner = owner(app, referral).await?;
-    let facts = journal::partner_facts(app, &partner, None).await?;
-    let statement = journal::statement(app, &facts, &partner, journal::until_recorded(app.host.now(), &facts))?;
-    let found: Vec<_> =
-        statement.referrals.iter().filter(|r| r.referral == referral).map(|r| (&statement, r)).collect();
-    let review = with_evidence(app, &found).await?.pop();
-    review.ok_or_else(|| not_found("There is no such referral."))
-}
-
-async fn with_evidence(app: &App, found: &[(&Statement, &ReferralState)]) -> Result<Vec<Review>, ApiError> {
-    #[derive(Deserialize)]
-    struct Row {
-        id: String,
-        rule: String,
-        name: String,
-        website: String,
-    }
-    #[derive(Deserialize)]
-    struct TouchRow {
-        referral: String,
-        at_ms: Option<i64>,
-        source: String,
-        partner: String,
-        campaign: Option<String>,
-        given: Option<String>,
-        counts: i64,
-        decided: i64,
-    }
-    let ids = json!(found.iter().map(|(_, r)| &r.referral).collect::<Vec<_>>()).to_string();
-    let rows: Vec<Row> = app
-        .db
-        .query(sql!(
-            "SELECT r.id, r.rule, p.name, p.website FROM referral r JOIN partner p ON p.code = r.partner
-             WHERE r.id IN (SELECT value FROM json_each(?1))",
-            &ids,
-        ))
-        .await?
-        .all()?;
-    let touches: Vec<TouchRow> = app
-        .db
-        .query(sql!(
-            "SELECT u.referral, t.at_ms, t.source, t.partner, l.campaign, t.given, t.counts, t.decided
-             FROM customer u JOIN touch t ON t.customer = u.id
-             LEFT JOIN click c ON c.id = t.click LEFT JOIN link l ON l.id = c.link
-             WHERE u.referral IN (SELECT value FROM json_each(?1)) ORDER BY t.at_ms IS NOT NULL, t.at_ms, t.n",
-            &ids,
-        ))
-        .await?
-        .all()?;
-    let evidence = |t: &TouchRow| Evidence {
-        at: t.at_ms.map(at),
-        source: t.source.clone(),
-        partner: t.partner.clone(),
-        campaign: t.campaign.clone().filter(|c| !c.is_empty()),
-        given: t.given.clone(),
-        counts: t.counts != 0,
-        decided: t.decided != 0,
-    };
-    let reviews = found.iter().filter_map(|(statement, r)| {
-        let row = rows.iter().find(|row| row.id == r.referral)?;
-        let held = statement
-            .lines
-            .iter()
-            .filter(|l| l.referral.as_ref() == Some(&r.referral) && l.status == LineStatus::Held)
-            .map(|l| l.amount_minor)
-            .sum();
-        Some(Review {
-            referral: r.referral.clone(),
-            partner: PartnerName { code: statement.partner.clone(), name: row.name.clone() },
-            website: row.website.clone(),
-            signed_up_at: r.signed_up_at,
-            client_domain: r.client_email_domain.clone(),
-            flags: r.flags.clone(),
-            why: r.flags.iter().map(|flag| in_words(*flag, r, statement, &row.website)).collect(),
-            under_review: r.under_review,
-            decision: r.decision,
-            held_minor: held,
-            rule: row.rule.clone(),
-            touches: touches.iter().filter(|t| t.referral == r.referral).map(evidence).collect(),
-        })
-    });
-    Ok(reviews.collect())
-}
-
-fn in_words(flag: Flag, referral: &ReferralState, statement: &Statement, website: &str) -> String {
-    match flag {
-        Flag::SelfReferral => format!(
-            "The client's domain, {}, and the agency's website, {website}, belong to one company.",
-            referral.client_email_domain.as_deref().unwrap_or_default()
-        ),
-        Flag::Burst => {
-            let name = month(referral.signed_up_at);
-            let n = statement.referrals.iter().filter(|r| month(r.signed_up_at) == name).count();
-            format!("The agency brought {n} sign-ups in {name}.")
-        }
-    }
+/// What was decided about a referral of this agency, so that it is not decided again.
+pub(crate) fn decision_of(
+    app: &App,
+    facts: &[Fact],
+    partner: &str,
+    referral: &str,
+) -> Result<Option<Decision>, ApiError> {
+    let statement = journal::statement(app, facts, partner, journal::until_recorded(app.host.now(), facts))?;
+    Ok(statement.referrals.iter().find(|r| r.referral == referral).and_then(|r| r.decision))
 }
 
 /// `POST /v1/reviews/{referral}/clear`.
@@ -176,7 +51,7 @@ pub(crate) async fn clear(
     Segment(referral): Segment,
     Body(given): Body<Because>,
 ) -> Result<Json<Review>, ApiError> {
-    settle(&app, account, &referral, Decision::Cleared, &given.reason).await
+    settle(&app, account, &referral, Some(Decision::Cleared), &given.reason).await
 }
 
 /// `POST /v1/reviews/{referral}/reject`.
@@ -186,7 +61,17 @@ pub(crate) async fn reject(
     Segment(referral): Segment,
     Body(given): Body<Because>,
 ) -> Result<Json<Review>, ApiError> {
-    settle(&app, account, &referral, Decision::Rejected, &given.reason).await
+    settle(&app, account, &referral, Some(Decision::Rejected), &given.reason).await
+}
+
+/// `POST /v1/reviews/{referral}/reopen`: as if nobody had decided.
+pub(crate) async fn reopen(
+    Reviewer(account): Reviewer,
+    State(app): State<App>,
+    Segment(referral): Segment,
+    Body(given): Body<Because>,
+) -> Result<Json<Review>, ApiError> {
+    settle(&app, account, &referral, None, &given.reason).await
 }
 
 fn decision_name(decision: Option<Decision>) -> &'static str {
@@ -197,52 +82,45 @@ fn decision_name(decision: Option<Decision>) -> &'static str {
     }
 }
 
+/// The facts that are decisions about a referral.
+const DECISIONS: &str = "referral = ?1 AND (id LIKE 'referral_cleared:%' OR id LIKE 'referral_rejected:%' OR id LIKE 'referral_reopened:%')";
+
 /// A later decision takes the place of an earlier one: every decision can be taken back.
 async fn settle(
     app: &App,
     account: Account,
     referral: &str,
-    decision: Decision,
+    decision: Option<Decision>,
     reason: &str,
 ) -> Result<Json<Review>, ApiError> {
     let (before, reason) = (review(app, referral).await?, read_reason(reason)?);
-    if before.decision == Some(decision) {
-        return Err(conflict(format!("This referral is {} already.", decision_name(Some(decision)))));
+    if before.decision == decision {
+        return Err(conflict(format!("This referral is {} already.", decision_name(decision))));
     }
     let decisions = decisions(app, referral).await?;
-    let (about, why) = (referral.to_owned(), Some(reason.to_owned()));
-    let (name, action, body) = match decision {
-        Decision::Cleared => {
-            ("referral_cleared", "referral.cleared", FactBody::ReferralCleared { referral: about, reason: why })
-        }
-        Decision::Rejected => {
-            ("referral_rejected", "referral.rejected", FactBody::ReferralRejected { referral: about, reason: why })
-        }
+    let (name, action) = match decision {
+        Some(Decision::Cleared) => ("referral_cleared", "referral.cleared"),
+        Some(Decision::Rejected) => ("referral_rejected", "referral.rejected"),
+        None => ("referral_reopened", "referral.reopened"),
     };
-    let fact =
-        Fact { id: format!("{name}:{referral}:{}", decisions.n + 1), at: decisions.next_at(app.host.now()), body };
-    let batch = vec![
-        guard(
-            "(SELECT count(*) FROM fact WHERE referral = ?1 AND (id LIKE 'referral_cleared:%' OR id LIKE 'referral_rejected:%')) = ?2",
-            vec![referral.into(), decisions.n.into()],
-        ),
-        journal::insert(&fact)?,
-    ];
+    let fact = Fact {
+        id: format!("{name}:{referral}:{}", decisions.n + 1),
+        at: decisions.next_at(app.host.now()),
+        body: deciding(referral, decision, Some(reason)),
+    };
+    let as_before = format!("(SELECT count(*) FROM fact WHERE {DECISIONS}) = ?2");
+    let batch = vec![guard(&as_before, vec![referral.into(), decisions.n.into()]), journal::insert(&fact)?];
     let entry = Entry::new(&account.into(), action, format!("referral:{referral}"))
         .before(json!({"decision": decision_name(before.decision), "flags": before.flags}))
-        .after(json!({"decision": decision_name(Some(decision))}))
+        .after(json!({"decision": decision_name(decision)}))
         .reason(reason);
     audit::write(app, batch, &[entry]).await?;
     review(app, referral).await.map(Json)
 }
 
 async fn decisions(app: &App, referral: &str) -> Result<Decisions, ApiError> {
-    let query = sql!(
-        "SELECT body->>'at' AS at FROM fact
-         WHERE referral = ?1 AND (id LIKE 'referral_cleared:%' OR id LIKE 'referral_rejected:%')",
-        referral,
-    );
-    Decisions::of(&app.db.query(query).await?)
+    let text = format!("SELECT body->>'at' AS at FROM fact WHERE {DECISIONS}");
+    Decisions::of(&app.db.query(Stmt { sql: Cow::Owned(text), params: vec![referral.into()] }).await?)
 }
 
 /// The partner that staff names: by its code or slug, as people write it.
@@ -299,7 +177,7 @@ fn decided_by_staff(
     partner: &str,
     reason: &str,
     now: DateTime<Utc>,
-) -> [crate::db::Stmt; 2] {
+) -> [Stmt; 2] {
     let touch = Touch {
         at: Some(now),
         source: Source::Staff,

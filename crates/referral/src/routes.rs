@@ -16,8 +16,7 @@ use crate::describe::{Describe, Described};
 use crate::ports::Config;
 use crate::{
     App, account, audit, auth, click, downloads, error, health, inbox, join, links, lock, members, notes, notices,
-    origin, outbox, pages, partners, push, reconcile, resource_files, resources, reviews, run_draft, run_resolve,
-    run_seal, run_send, run_turn, runs, signup, slug, sync, what_if,
+    origin, outbox, pages, partner_list, partner_page, partners, push, reconcile, resource_files, resources, review_queue, reviews, run_draft, run_resolve, run_seal, run_send, run_turn, runs, signup, slug, sync, what_if,
 };
 
 /// Largest request body, in bytes; webhooks have the same limit.
@@ -140,7 +139,7 @@ fn routes(config: &Config) -> Routes {
     );
     let form = Routes::new()
         .get("/v1/terms/current", join::current_terms, "The terms in force.")
-        .get("/v1/partners", partners::list, "A page of agencies, by name.")
+        .get("/v1/partners", partner_list::list, "Some of the agencies, by name unless another order is asked for.")
         .post("/v1/partners", join::join, "An agency joins.");
     let demo = Routes::new().get("/v1/demo/people", auth::demo::people, "The demo's people.").post_also(
         "/v1/demo/sessions",
@@ -191,7 +190,15 @@ fn routes(config: &Config) -> Routes {
         .post("/v1/members", members::invite, "Invite somebody into the agency.")
         .post("/v1/members/{person}/remove", members::remove, "Take somebody out of the agency.")
         .post("/v1/members/{person}/owner", members::hand_over, "Make a member the owner.")
-        .get("/v1/partners/{partner}", partners::one, "An agency and where it stands.")
+        .get("/v1/partners/{partner}", partner_page::one, "An agency and where it stands.")
+        .get(
+            "/v1/partners/{partner}/effect",
+            partner_page::effect,
+            "What a decision about an agency would change in money. Nothing is changed by asking.",
+        )
+        .get("/v1/partners/{partner}/referrals", partner_page::referrals, "Some of an agency's referrals.")
+        .get("/v1/partners/{partner}/links", partner_page::links, "An agency's links, the newest first.")
+        .get("/v1/partners/{partner}/payouts", partner_page::payouts, "An agency's payouts, the newest first.")
         .post("/v1/partners/{partner}/suspend", partners::suspend, "Suspend an agency: it earns and is not paid.")
         .post("/v1/partners/{partner}/reinstate", partners::reinstate, "End a suspension.")
         .post("/v1/partners/{partner}/adjustments", partners::adjust, "Add to an agency's balance or take from it.")
@@ -200,10 +207,17 @@ fn routes(config: &Config) -> Routes {
             partners::add_promotion_code,
             "Give an agency a promotion code.",
         )
-        .get("/v1/reviews", reviews::list, "Flagged referrals.")
-        .get("/v1/reviews/{referral}", reviews::one, "One of them, with its evidence.")
+        .get("/v1/reviews", review_queue::list, "Flagged referrals.")
+        .get("/v1/reviews-waiting", review_queue::waiting, "How much waits for a review.")
+        .get("/v1/reviews/{referral}", review_queue::one, "One of them, with its evidence.")
         .post("/v1/reviews/{referral}/clear", reviews::clear, "Decide that a flagged referral counts.")
         .post("/v1/reviews/{referral}/reject", reviews::reject, "Decide that a flagged referral does not count.")
+        .post("/v1/reviews/{referral}/reopen", reviews::reopen, "Take the last decision about a referral back.")
+        .get(
+            "/v1/referrals/{referral}/decisions",
+            partner_page::outcomes,
+            "What each decision about a referral would change in money. Nothing is changed by asking.",
+        )
         .post("/v1/referrals/{referral}/move", reviews::move_referral, "Correct whom a client is credited to.")
         .post("/v1/credits", reviews::credit_customer, "Credit a customer that nobody was credited for.")
         .get("/v1/inbox", inbox::list, "Stripe's events and where they stand.")

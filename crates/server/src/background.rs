@@ -44,6 +44,9 @@ pub(crate) fn start(app: &App, follow: Option<Arc<Follow>>) -> Duties {
         while referral::follow_journal(&app).await? > 0 {}
         Ok(())
     });
+    duties.every("the board of agencies", NOW_AND_THEN, app, &clock, |app| async move {
+        referral::keep_board(&app, usize::MAX).await.map(drop)
+    });
     duties.every("e-mail", OFTEN, app, &clock, |app| async move { referral::send_messages(&app).await.map(drop) });
     duties.every("stored events", NOW_AND_THEN, app, &clock, |app| async move {
         referral::read_stored(&app).await;

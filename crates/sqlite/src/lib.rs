@@ -39,6 +39,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0013_sync", include_str!("../../../migrations/referral/0013_sync.sql")),
     ("0014_notes", include_str!("../../../migrations/referral/0014_notes.sql")),
     ("0015_resources", include_str!("../../../migrations/referral/0015_resources.sql")),
+    ("0016_board", include_str!("../../../migrations/referral/0016_board.sql")),
 ];
 
 /// Connections that read, beside the one that writes: a long look at all agencies must not hold up a click.

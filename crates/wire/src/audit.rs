@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// One entry of the audit chain: who decided what, when, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
@@ -39,6 +39,19 @@ pub struct AuditHead {
     pub n: i64,
     /// Its hash; empty for an empty chain.
     pub hash: String,
+}
+
+/// `GET /v1/audit`: which page of the chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema, IntoParams)]
+pub struct AuditQuery {
+    /// Entries with a smaller number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub before: Option<i64>,
+    /// Only those about this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub subject: Option<String>,
 }
 
 /// `GET /v1/audit`: a page of the chain, the newest first.

@@ -178,6 +178,38 @@ calls! {
     reconciliations: Get "/v1/reconciliations" (Nothing) -> Vec<Reconciliation>;
     /// Hold the records against Stripe now.
     reconcile: Post "/v1/reconciliations" (Reconcile) -> Reconciliation;
+    /// How much waits for a review.
+    reviews_waiting: Get "/v1/reviews-waiting" (Nothing) -> ReviewsWaiting;
+    /// Flagged referrals with their evidence.
+    reviews: Get "/v1/reviews" (ReviewsQuery) -> Vec<Review>;
+    /// What each decision about a referral would change in money.
+    outcomes: Get "/v1/referrals/{referral}/decisions" (Nothing) -> Outcomes;
+    /// Decide that a flagged referral counts.
+    clear_referral: Post "/v1/reviews/{referral}/clear" (Because) -> Review;
+    /// Decide that it does not count.
+    reject_referral: Post "/v1/reviews/{referral}/reject" (Because) -> Review;
+    /// Take the last decision back.
+    reopen_referral: Post "/v1/reviews/{referral}/reopen" (Because) -> Review;
+    /// Some of the agencies.
+    partners: Get "/v1/partners" (PartnersQuery) -> PartnerPage;
+    /// An agency and where it stands.
+    partner: Get "/v1/partners/{partner}" (Nothing) -> PartnerStanding;
+    /// What a decision about an agency would change in money.
+    partner_effect: Get "/v1/partners/{partner}/effect" (EffectQuery) -> Effect;
+    /// Some of an agency's referrals.
+    partner_referrals: Get "/v1/partners/{partner}/referrals" (ClientsQuery) -> ClientPage;
+    /// An agency's links, the newest first.
+    partner_links: Get "/v1/partners/{partner}/links" (LinksQuery) -> Vec<Link>;
+    /// An agency's payouts, the newest first.
+    partner_payouts: Get "/v1/partners/{partner}/payouts" (Nothing) -> Vec<Payout>;
+    /// An agency earns from now on and is not paid.
+    suspend_partner: Post "/v1/partners/{partner}/suspend" (Because) -> PartnerStanding;
+    /// End a suspension.
+    reinstate_partner: Post "/v1/partners/{partner}/reinstate" (Because) -> PartnerStanding;
+    /// Add to an agency's balance or take from it.
+    adjust_partner: Post "/v1/partners/{partner}/adjustments" (Adjust) -> PartnerStanding;
+    /// A page of the audit chain.
+    audit: Get "/v1/audit" (AuditQuery) -> AuditPage;
 }
 
 macro_rules! downloads {

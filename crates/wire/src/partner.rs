@@ -60,7 +60,7 @@ pub struct Estimate {
 }
 
 /// The payout to come.
-#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct NextPayout {
     /// First day of the next month: the day it is computed.
     pub on: NaiveDate,

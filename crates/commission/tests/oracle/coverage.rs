@@ -12,13 +12,14 @@ pub(crate) struct Coverage {
     journals: BTreeMap<String, u32>,
 }
 
-const FACT_TYPES: [&str; 18] = [
+const FACT_TYPES: [&str; 19] = [
     "partner_joined",
     "partner_suspended",
     "partner_reinstated",
     "referral_created",
     "referral_cleared",
     "referral_rejected",
+    "referral_reopened",
     "referral_moved",
     "subscription_started",
     "subscription_changed",

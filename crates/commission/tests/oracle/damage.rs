@@ -32,7 +32,7 @@ pub(crate) fn add_a_stranger(draft: &mut Draft) {
     let interval = random.pick(&[Interval::Month, Interval::Year]);
     let amount_minor = random.pick(&[1, 50, 1_000, 77_777, 600_000]);
     let reason = "a stranger".to_owned();
-    let body = match random.between(1, 18) {
+    let body = match random.between(1, 19) {
         1 => {
             let (name, website) = ("Another".to_owned(), "outlook.com".to_owned());
             FactBody::PartnerJoined { partner, name, website, country: None }
@@ -53,6 +53,7 @@ pub(crate) fn add_a_stranger(draft: &mut Draft) {
         15 => FactBody::DisputeClosed { dispute, outcome: random.pick(&[Outcome::Won, Outcome::Lost]) },
         16 => FactBody::AdjustmentMade { partner, amount_minor: -amount_minor, reason },
         17 => FactBody::PayoutPaid { payout, partner, amount_minor },
+        18 => FactBody::ReferralReopened { referral, reason: None },
         _ => FactBody::PayoutReversed { payout, amount_minor: None },
     };
     draft.push(at, body);

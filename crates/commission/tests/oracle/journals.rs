@@ -310,13 +310,13 @@ impl Draft<'_> {
 
     /// Decisions of a person, the last of which counts.
     fn decide(&mut self, referral: &str, at: DateTime<Utc>) {
-        for _ in 0..self.random.pick(&[1, 1, 2]) {
+        for _ in 0..self.random.pick(&[1, 1, 2, 3]) {
             let (at, referral) = (self.around(at, 60), referral.to_owned());
             let reason = self.random.chance(50).then(|| "seen".to_owned());
-            let body = if self.random.chance(60) {
-                FactBody::ReferralCleared { referral, reason }
-            } else {
-                FactBody::ReferralRejected { referral, reason }
+            let body = match self.random.between(1, 10) {
+                1..=6 => FactBody::ReferralCleared { referral, reason },
+                7..=9 => FactBody::ReferralRejected { referral, reason },
+                _ => FactBody::ReferralReopened { referral, reason },
             };
             self.push(at, body);
         }

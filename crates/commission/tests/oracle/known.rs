@@ -76,6 +76,7 @@ pub(crate) fn points_at(body: &FactBody) -> Vec<Thing<'_>> {
         FactBody::ReferralMoved { referral, partner, .. } => vec![("referral", referral), ("partner", partner)],
         FactBody::ReferralCleared { referral, .. }
         | FactBody::ReferralRejected { referral, .. }
+        | FactBody::ReferralReopened { referral, .. }
         | FactBody::SubscriptionStarted { referral, .. } => vec![("referral", referral)],
         FactBody::SubscriptionChanged { subscription, .. }
         | FactBody::SubscriptionCanceled { subscription }

@@ -78,7 +78,9 @@ fn renamed_fact(fact: &Fact) -> Fact {
         FactBody::ReferralCreated { referral, partner, .. } | FactBody::ReferralMoved { referral, partner, .. } => {
             vec![referral, partner]
         }
-        FactBody::ReferralCleared { referral, .. } | FactBody::ReferralRejected { referral, .. } => vec![referral],
+        FactBody::ReferralCleared { referral, .. }
+        | FactBody::ReferralRejected { referral, .. }
+        | FactBody::ReferralReopened { referral, .. } => vec![referral],
         FactBody::SubscriptionStarted { subscription, referral, .. } => vec![subscription, referral],
         FactBody::SubscriptionChanged { subscription, .. } | FactBody::SubscriptionCanceled { subscription } => {
             vec![subscription]

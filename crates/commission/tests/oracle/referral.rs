@@ -157,11 +157,13 @@ fn last_move<'a>(known: &Known<'a>, of: &str) -> Option<&'a str> {
 }
 
 fn decision(known: &Known, of: &str) -> Option<Decision> {
-    known.effective.iter().rev().find_map(|fact| match &fact.body {
-        FactBody::ReferralCleared { referral, .. } if referral == of => Some(Decision::Cleared),
-        FactBody::ReferralRejected { referral, .. } if referral == of => Some(Decision::Rejected),
+    let last = known.effective.iter().rev().find_map(|fact| match &fact.body {
+        FactBody::ReferralCleared { referral, .. } if referral == of => Some(Some(Decision::Cleared)),
+        FactBody::ReferralRejected { referral, .. } if referral == of => Some(Some(Decision::Rejected)),
+        FactBody::ReferralReopened { referral, .. } if referral == of => Some(None),
         _ => None,
-    })
+    });
+    last.flatten()
 }
 
 fn subscriptions<'a>(known: &Known<'a>, of: &str) -> Vec<Subscription<'a>> {

@@ -82,6 +82,7 @@ fn body() -> impl Strategy<Value = FactBody> {
         }),
         1 => (referral(), reason()).prop_map(|(referral, reason)| FactBody::ReferralCleared { referral, reason }),
         1 => (referral(), reason()).prop_map(|(referral, reason)| FactBody::ReferralRejected { referral, reason }),
+        1 => (referral(), reason()).prop_map(|(referral, reason)| FactBody::ReferralReopened { referral, reason }),
         1 => (referral(), partner()).prop_map(|(referral, partner)| {
             FactBody::ReferralMoved { referral, partner, reason: "a mistake".to_owned() }
         }),

@@ -152,6 +152,7 @@ impl Reader {
             }
             "clear" => FactBody::ReferralCleared { referral: word(1)?, reason: text("reason") },
             "reject" => FactBody::ReferralRejected { referral: word(1)?, reason: text("reason") },
+            "reopen" => FactBody::ReferralReopened { referral: word(1)?, reason: text("reason") },
             "move" => FactBody::ReferralMoved { referral: word(1)?, partner: word(2)?, reason: "corrected".to_owned() },
             "start" => FactBody::SubscriptionStarted {
                 subscription: word(1)?,
