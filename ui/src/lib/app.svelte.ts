@@ -2,6 +2,7 @@ import { getContext, setContext } from 'svelte';
 import { toast } from 'svelte-sonner';
 import { type AnswerOf, type Args, type Backend, type CallName, type DownloadName, type Downloads, type Overview, toCallError } from './backend';
 import { copyText } from './copy';
+import type { Deed } from './keys';
 import { Queries, type Query } from './query.svelte';
 import { href, parseRoute, type Route } from './route';
 import { Session } from './session.svelte';
@@ -16,6 +17,8 @@ export class App {
   route = $state.raw<Route>(parseRoute(location.hash));
   /** What would be lost by signing out, while the person is asked. */
   unsent = $state.raw<string | null>(null);
+  /** What the keys of the page that is shown do. */
+  pageDeeds: Partial<Record<Deed, () => void>> = {};
 
   constructor(backend: Backend) {
     this.session = new Session(backend, () => {
@@ -39,6 +42,12 @@ export class App {
 
   go(route: Route): void {
     location.hash = href(route);
+  }
+
+  /** Says where the person is without a step to go back to: for what is typed into a filter. */
+  say(route: Route): void {
+    history.replaceState(history.state, '', href(route));
+    this.route = route;
   }
 
   /** Signs out. Whoever is next begins at a page of their own. */

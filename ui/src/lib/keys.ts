@@ -1,3 +1,5 @@
+import type { Route } from './route';
+
 /** What a key does. The table is the one that the sheet of keys shows. */
 export type Deed =
   | 'copy_link'
@@ -11,9 +13,23 @@ export type Deed =
   | 'go_resources'
   | 'go_runs'
   | 'go_reconciliation'
-  | 'go_material';
+  | 'go_material'
+  | 'go_reviews'
+  | 'go_partners'
+  | 'next'
+  | 'previous'
+  | 'clear'
+  | 'reject'
+  | 'undo';
 
-export type Key = { keys: string; deed: Deed; text: string; who: 'partner' | 'staff' | 'librarian' | 'all' };
+export type Key = {
+  keys: string;
+  deed: Deed;
+  text: string;
+  who: 'partner' | 'staff' | 'librarian' | 'all';
+  /** The page that it is a key of; everywhere without one. */
+  page?: Route['page'];
+};
 
 /** Who is at the keys; a librarian has those of AIKit's people, too. */
 export type Who = 'partner' | 'staff' | 'librarian';
@@ -30,23 +46,33 @@ export const KEYS: readonly Key[] = [
   { keys: 'g r', deed: 'go_runs', text: 'Go to Runs', who: 'staff' },
   { keys: 'g e', deed: 'go_reconciliation', text: 'Go to Reconciliation', who: 'staff' },
   { keys: 'g m', deed: 'go_material', text: 'Go to Material', who: 'librarian' },
+  { keys: 'g v', deed: 'go_reviews', text: 'Go to Reviews', who: 'staff' },
+  { keys: 'g p', deed: 'go_partners', text: 'Go to Partners', who: 'staff' },
+  { keys: 'j', deed: 'next', text: 'Next referral', who: 'staff', page: 'reviews' },
+  { keys: 'k', deed: 'previous', text: 'Previous referral', who: 'staff', page: 'reviews' },
+  { keys: 'c', deed: 'clear', text: 'Clear it', who: 'staff', page: 'reviews' },
+  { keys: 'r', deed: 'reject', text: 'Reject it', who: 'staff', page: 'reviews' },
+  { keys: 'u', deed: 'undo', text: 'Take the last decision back', who: 'staff', page: 'reviews' },
   { keys: '?', deed: 'sheet', text: 'Show these keys', who: 'all' },
 ];
 
 const SEQUENCE_MS = 1200;
 
-/** The keys of somebody. */
-export const keysOf = (who: Who): readonly Key[] =>
-  KEYS.filter((key) => key.who === 'all' || key.who === who || (key.who === 'staff' && who === 'librarian'));
+/** The keys of somebody, on a page. */
+export const keysOf = (who: Who, page?: Route['page']): readonly Key[] =>
+  KEYS.filter(
+    (key) =>
+      (key.who === 'all' || key.who === who || (key.who === 'staff' && who === 'librarian')) && (key.page === undefined || key.page === page),
+  );
 
 /** Where a sequence such as G O stands. */
 export type Pending = { prefix: string; atMs: number } | null;
 
 /** Reads one key press: what it does, if anything, and what sequence is open now. */
-export function readKey(pending: Pending, key: string, atMs: number, who: Who): { deed: Deed | null; pending: Pending } {
+export function readKey(pending: Pending, key: string, atMs: number, who: Who, page?: Route['page']): { deed: Deed | null; pending: Pending } {
   const open = pending !== null && atMs - pending.atMs <= SEQUENCE_MS ? `${pending.prefix} ` : '';
   const pressed = open + key.toLowerCase();
-  const mine = keysOf(who);
+  const mine = keysOf(who, page);
   const hit = mine.find(({ keys }) => keys === pressed);
   if (hit !== undefined) return { deed: hit.deed, pending: null };
   if (mine.some(({ keys }) => keys.startsWith(`${pressed} `))) return { deed: null, pending: { prefix: pressed, atMs } };

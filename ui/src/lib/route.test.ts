@@ -7,6 +7,8 @@ const route: fc.Arbitrary<Route> = fc.oneof(
   fc.constantFrom<Route>({ page: 'sign-in' }, { page: 'join' }, { page: 'overview' }, { page: 'links' }, { page: 'what-if' }, { page: 'runs' }, { page: 'reconciliation' }, { page: 'settings' }),
   fc.record({ page: fc.constant('clients' as const), referral: fc.option(id) }),
   fc.record({ page: fc.constant('payouts' as const), item: fc.option(id) }),
+  fc.record({ page: fc.constantFrom('reviews' as const, 'partners' as const), find: fc.array(fc.tuple(id, id)).map((pairs) => new URLSearchParams(pairs).toString()) }),
+  fc.record({ page: fc.constant('partner' as const), partner: id }),
   fc.record({ page: fc.constant('run' as const), run: id, item: fc.option(id) }),
 );
 
@@ -39,6 +41,11 @@ it.each([
   ['#/what-if/x', { page: 'unknown' }],
   ['#/links/x', { page: 'unknown' }],
   ['#/%', { page: 'unknown' }],
+  ['#/reviews?kind=burst', { page: 'reviews', find: 'kind=burst' }],
+  ['#/partners?q=a%20b', { page: 'partners', find: 'q=a+b' }],
+  ['#/partners/PARTNER_1?q=a', { page: 'partner', partner: 'PARTNER_1' }],
+  ['#/partners/', { page: 'unknown' }],
+  ['#/reviews/x', { page: 'unknown' }],
   ['#/nowhere', { page: 'unknown' }],
 ])('reads %s', (address, where) => {
   expect(parseRoute(address)).toEqual(where);

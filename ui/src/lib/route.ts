@@ -13,6 +13,10 @@ export type Route =
   | { page: 'runs' }
   | { page: 'run'; run: string; item: string | null }
   | { page: 'reconciliation' }
+  /** `find` is what is filtered by, as in the address: `kind=burst&agency=PARTNER_1`. */
+  | { page: 'reviews'; find: string }
+  | { page: 'partners'; find: string }
+  | { page: 'partner'; partner: string }
   | { page: 'settings' }
   | { page: 'unknown' };
 
@@ -25,6 +29,11 @@ export function href(route: Route): string {
       return hash('payouts', route.item);
     case 'run':
       return hash('runs', route.run, route.item);
+    case 'reviews':
+    case 'partners':
+      return hash(route.page) + (route.find === '' ? '' : `?${route.find}`);
+    case 'partner':
+      return hash('partners', route.partner);
     default:
       return hash(route.page);
   }
@@ -34,6 +43,8 @@ export function href(route: Route): string {
 export function parseRoute(address: string): Route {
   const segments = decode(address.replace(/^#?\/?/, '').replace(/[?].*$/, ''));
   const [page, first, second, ...more] = segments ?? ['unknown'];
+  // In one form, whoever wrote it.
+  const find = new URLSearchParams(/[?](.*)$/s.exec(address)?.[1] ?? '').toString();
   if (more.length > 0) return { page: 'unknown' };
   switch (page) {
     case '':
@@ -53,6 +64,11 @@ export function parseRoute(address: string): Route {
       return second === undefined ? { page, referral: first ?? null } : { page: 'unknown' };
     case 'payouts':
       return second === undefined ? { page, item: first ?? null } : { page: 'unknown' };
+    case 'reviews':
+      return first === undefined ? { page, find } : { page: 'unknown' };
+    case 'partners':
+      if (first === undefined) return { page, find };
+      return second === undefined ? { page: 'partner', partner: first } : { page: 'unknown' };
     case 'runs':
       return first === undefined ? { page } : { page: 'run', run: first, item: second ?? null };
     default:

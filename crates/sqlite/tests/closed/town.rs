@@ -205,6 +205,9 @@ impl Town {
         if template == "/v1/sync/pull" {
             path += "?schema=1";
         }
+        if template.ends_with("/effect") {
+            path += "?suspended=true";
+        }
         Some(path)
     }
 

@@ -8,4 +8,5 @@ mod audit;
 #[path = "../common/database.rs"]
 mod database;
 mod hostile;
+mod pages;
 mod staff;

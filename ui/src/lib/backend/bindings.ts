@@ -65,6 +65,23 @@ id: string,
 text: string, };
 
 /**
+ * `POST /v1/partners/{partner}/adjustments`. The id is the caller's (UUID), so that a repeated call is one adjustment.
+ */
+export type Adjust = { 
+/**
+ * UUID made by the caller.
+ */
+id: string, 
+/**
+ * What is added to the balance; negative takes from it.
+ */
+amount_minor: number, 
+/**
+ * Why, 1 to 500 characters; the partner reads it.
+ */
+reason: string, };
+
+/**
  * One approval of a seal.
  */
 export type Approval = { 
@@ -145,6 +162,107 @@ text: string | null, };
  * How far money is on its way to a bank.
  */
 export type AtBankState = "on_the_way" | "reached" | "refused";
+
+/**
+ * One entry of the audit chain: who decided what, when, and why.
+ */
+export type AuditEntry = { 
+/**
+ * Its number: 1, 2, 3, … without a gap.
+ */
+n: number, 
+/**
+ * When.
+ */
+at: string, 
+/**
+ * Id of a person, `key:…`, `operator` or `system`.
+ */
+actor: string, 
+/**
+ * Address of the person, while the person is known.
+ */
+email: string | null, 
+/**
+ * The actor's role at that time.
+ */
+role: string, 
+/**
+ * What was done, `run.approved`.
+ */
+action: string, 
+/**
+ * To what, `run:2026-10.1`.
+ */
+subject: string, 
+/**
+ * What it was before, where the decision changed something.
+ */
+before: unknown, 
+/**
+ * What it is from then on.
+ */
+after: unknown, 
+/**
+ * Why, in the words of whoever decided.
+ */
+reason: string | null, 
+/**
+ * SHA-256 over the hash of the entry before and this entry, in hex.
+ */
+hash: string, };
+
+/**
+ * Where the chain ends. Kept somewhere else, it shows later that nothing before it was changed or removed.
+ */
+export type AuditHead = { 
+/**
+ * Number of the newest entry; 0 for an empty chain.
+ */
+n: number, 
+/**
+ * Its hash; empty for an empty chain.
+ */
+hash: string, };
+
+/**
+ * `GET /v1/audit`: a page of the chain, the newest first.
+ */
+export type AuditPage = { 
+/**
+ * Where the chain ended when this was read.
+ */
+head: AuditHead, 
+/**
+ * The entries.
+ */
+entries: Array<AuditEntry>, 
+/**
+ * `before` of the next page; `null` on the last.
+ */
+next: number | null, };
+
+/**
+ * `GET /v1/audit`: which page of the chain.
+ */
+export type AuditQuery = { 
+/**
+ * Entries with a smaller number.
+ */
+before?: number, 
+/**
+ * Only those about this.
+ */
+subject?: string, };
+
+/**
+ * A decision that needs a reason: suspend, reinstate, clear, reject.
+ */
+export type Because = { 
+/**
+ * Why, 1 to 500 characters.
+ */
+reason: string, };
 
 /**
  * `POST /v1/auth/oidc`: begin a sign-in at the issuer.
@@ -455,6 +573,24 @@ text: string,
 disclosure: string, };
 
 /**
+ * What a person decided about a referral.
+ */
+export type Decision = "cleared" | "rejected";
+
+/**
+ * What one decision would change.
+ */
+export type DecisionOutcome = { 
+/**
+ * The decision; `null` is to take the last one back.
+ */
+decision: Decision | null, 
+/**
+ * As it would be.
+ */
+then: Footing, };
+
+/**
  * One of the demo's people.
  */
 export type DemoPerson = { 
@@ -479,6 +615,19 @@ about: string, };
  * Why a run comes to another total than the run before.
  */
 export type DifferenceCause = "newly_paid" | "no_longer_paid" | "commission" | "bonus" | "adjustment" | "reversed" | "carried";
+
+/**
+ * A domain and how often it came.
+ */
+export type DomainCount = { 
+/**
+ * The domain.
+ */
+domain: string, 
+/**
+ * How often.
+ */
+count: number, };
 
 /**
  * `POST /v1/runs`: draft the run of a month.
@@ -517,6 +666,32 @@ reversal_minor: number,
  * All of it.
  */
 total_minor: number, };
+
+/**
+ * What a decision about an agency would change. Nothing is changed by asking.
+ */
+export type Effect = { 
+/**
+ * As it is.
+ */
+now: Footing, 
+/**
+ * As it would be.
+ */
+then: Footing, };
+
+/**
+ * `GET /v1/partners/{partner}/effect`: which decision is thought of. Exactly one of the two.
+ */
+export type EffectQuery = { 
+/**
+ * To suspend the agency, or to reinstate it.
+ */
+suspended?: boolean, 
+/**
+ * To add this to its balance, or take it from it.
+ */
+amount_minor?: number, };
 
 /**
  * The body of every answer that is not a success.
@@ -570,9 +745,59 @@ held_minor: number,
 held_reason: string | null, };
 
 /**
+ * One touch of a client before its sign-up.
+ */
+export type Evidence = { 
+/**
+ * When; `null` where only the cookie's own age speaks for it.
+ */
+at: string | null, 
+/**
+ * `partner_code`, `promotion_code`, `click`, `ref` or `staff`.
+ */
+source: string, 
+/**
+ * Whom it speaks for.
+ */
+partner: string, 
+/**
+ * Campaign of the link that was clicked.
+ */
+campaign: string | null, 
+/**
+ * The code or the reason as it was written.
+ */
+given: string | null, 
+/**
+ * It can decide: a person's, not a program's.
+ */
+counts: boolean, 
+/**
+ * It decided.
+ */
+decided: boolean, };
+
+/**
  * What makes a referral worth a look (docs/rules.md §3).
  */
 export type Flag = "self_referral" | "burst";
+
+/**
+ * Where an agency stands in money at one instant.
+ */
+export type Footing = { 
+/**
+ * Sums over all time, by status.
+ */
+totals: Totals, 
+/**
+ * Vested and not paid, whenever it was paid; negative is a debt.
+ */
+balance_minor: number, 
+/**
+ * What would be paid next, as known now; 0 with the reason where nothing is.
+ */
+next_payout: NextPayout, };
 
 /**
  * The coming months of one partner.
@@ -1228,6 +1453,20 @@ order: Array<string>, };
 export type Outcome = "accepted" | "refused" | "lost" | "server_error";
 
 /**
+ * `GET /v1/referrals/{referral}/decisions`: what each decision about a referral would change for its agency. Nothing is
+ * changed by asking.
+ */
+export type Outcomes = { 
+/**
+ * As it is.
+ */
+now: Footing, 
+/**
+ * After each decision that is not the one in force.
+ */
+outcomes: Array<DecisionOutcome>, };
+
+/**
  * `GET /v1/overview`: an agency's first page.
  */
 export type Overview = { 
@@ -1304,6 +1543,212 @@ code: string,
  * Agency name.
  */
 name: string, };
+
+/**
+ * What agencies are put in order by.
+ */
+export type PartnerOrder = "name" | "joined" | "referrals" | "balance" | "waiting" | "to_review";
+
+/**
+ * Some of the agencies.
+ */
+export type PartnerPage = { 
+/**
+ * All agencies.
+ */
+total: number, 
+/**
+ * Those of all that were asked for.
+ */
+found: number, 
+/**
+ * Agencies whose figures are being computed anew: what the list says of them may be old for a moment.
+ */
+behind: number, 
+/**
+ * Those of the found that were asked for.
+ */
+partners: Array<PartnerRow>, };
+
+/**
+ * An agency in the list.
+ */
+export type PartnerRow = { 
+/**
+ * Partner code.
+ */
+code: string, 
+/**
+ * Agency name.
+ */
+name: string, 
+/**
+ * Address of the owner.
+ */
+email: string, 
+/**
+ * Website.
+ */
+website: string, 
+/**
+ * ISO 3166-1 alpha-2.
+ */
+country: string, 
+/**
+ * Its own name in links.
+ */
+slug: string | null, 
+/**
+ * When it joined.
+ */
+joined_at: string, 
+/**
+ * It earns and is not paid.
+ */
+suspended: boolean, 
+/**
+ * It has a connected account.
+ */
+has_account: boolean, 
+/**
+ * Stripe lets that account receive transfers.
+ */
+transfers_active: boolean, 
+/**
+ * It has accepted the terms in force.
+ */
+terms_accepted: boolean, 
+/**
+ * Clients that are credited to it.
+ */
+referrals: number, 
+/**
+ * Vested and not paid; negative is a debt. `null` until it was computed.
+ */
+balance_minor: number | null, 
+/**
+ * Pending and held; `null` until it was computed.
+ */
+waiting_minor: number | null, 
+/**
+ * Referrals that wait for a decision.
+ */
+under_review: number, };
+
+/**
+ * `GET /v1/partners/{partner}`: an agency and where it stands.
+ */
+export type PartnerStanding = { 
+/**
+ * As in the list.
+ */
+partner: PartnerRow, 
+/**
+ * Tier under the terms in force.
+ */
+tier: Tier, 
+/**
+ * Sums over all time.
+ */
+totals: Totals, 
+/**
+ * Vested and not paid; negative is a debt.
+ */
+balance_minor: number, 
+/**
+ * Why it would not be paid now, in words; absent when it would be.
+ */
+why_not: string | null, 
+/**
+ * What is paid next, and why nothing is.
+ */
+next_payout: NextPayout, 
+/**
+ * It has accepted the terms in force.
+ */
+terms_accepted: boolean, 
+/**
+ * Every version that it has accepted, the newest first.
+ */
+accepted: Array<AcceptedTerms>, 
+/**
+ * Where its payouts go.
+ */
+account: ConnectedAccount, 
+/**
+ * Referrals that wait for a decision.
+ */
+under_review: number, 
+/**
+ * Its promotion codes at Stripe.
+ */
+promotion_codes: Array<PromotionCode>, };
+
+/**
+ * `GET /v1/partners`: which agencies, in which order.
+ */
+export type PartnersQuery = { 
+/**
+ * Words that must be in its name, address, website, code or own name; case, accents and dots do not matter.
+ */
+q?: string, 
+/**
+ * Only those that are suspended, or only those that are not.
+ */
+suspended?: boolean, 
+/**
+ * Only those that Stripe does not let receive transfers yet, or that have no account.
+ */
+no_account?: boolean, 
+/**
+ * Only those that have not accepted the terms in force.
+ */
+terms_open?: boolean, 
+/**
+ * Only those that were paid more than is theirs now.
+ */
+in_debt?: boolean, 
+/**
+ * Only those with a referral that waits for review.
+ */
+to_review?: boolean, 
+/**
+ * What they are put in order by; `name` where it is left out.
+ */
+sort?: PartnerOrder, 
+/**
+ * The largest, newest or last first, instead of the smallest.
+ */
+descending?: boolean, 
+/**
+ * How many are left out at the beginning.
+ */
+from?: number, 
+/**
+ * How many rows at most: 50 where it is left out, never more than 200.
+ */
+limit?: number, };
+
+/**
+ * A decision that somebody took about a referral.
+ */
+export type PastDecision = { 
+/**
+ * When.
+ */
+at: string, 
+/**
+ * `referral.cleared`, `referral.rejected`, `referral.reopened`, `referral.moved` or `referral.credited`.
+ */
+action: string, 
+/**
+ * Address of whoever decided, while the person is known.
+ */
+email: string | null, 
+/**
+ * Why.
+ */
+reason: string | null, };
 
 /**
  * A payout: our transfer to an agency.
@@ -2416,6 +2861,38 @@ export type Calls = {
   reconciliations: { args: Nothing; answer: Array<Reconciliation> };
   /** Hold the records against Stripe now. */
   reconcile: { args: Reconcile; answer: Reconciliation };
+  /** How much waits for a review. */
+  reviews_waiting: { args: Nothing; answer: ReviewsWaiting };
+  /** Flagged referrals with their evidence. */
+  reviews: { args: ReviewsQuery; answer: Array<Review> };
+  /** What each decision about a referral would change in money. */
+  outcomes: { args: { referral: string }; answer: Outcomes };
+  /** Decide that a flagged referral counts. */
+  clear_referral: { args: { referral: string } & Because; answer: Review };
+  /** Decide that it does not count. */
+  reject_referral: { args: { referral: string } & Because; answer: Review };
+  /** Take the last decision back. */
+  reopen_referral: { args: { referral: string } & Because; answer: Review };
+  /** Some of the agencies. */
+  partners: { args: PartnersQuery; answer: PartnerPage };
+  /** An agency and where it stands. */
+  partner: { args: { partner: string }; answer: PartnerStanding };
+  /** What a decision about an agency would change in money. */
+  partner_effect: { args: { partner: string } & EffectQuery; answer: Effect };
+  /** Some of an agency's referrals. */
+  partner_referrals: { args: { partner: string } & ClientsQuery; answer: ClientPage };
+  /** An agency's links, the newest first. */
+  partner_links: { args: { partner: string } & LinksQuery; answer: Array<Link> };
+  /** An agency's payouts, the newest first. */
+  partner_payouts: { args: { partner: string }; answer: Array<Payout> };
+  /** An agency earns from now on and is not paid. */
+  suspend_partner: { args: { partner: string } & Because; answer: PartnerStanding };
+  /** End a suspension. */
+  reinstate_partner: { args: { partner: string } & Because; answer: PartnerStanding };
+  /** Add to an agency's balance or take from it. */
+  adjust_partner: { args: { partner: string } & Adjust; answer: PartnerStanding };
+  /** A page of the audit chain. */
+  audit: { args: AuditQuery; answer: AuditPage };
 };
 
 /** Arguments of every file that can be saved. */
@@ -2488,6 +2965,22 @@ export const CALLS: { readonly [K in keyof Calls]: Way } = {
   unlock_payouts: { method: 'POST', path: '/v1/payouts-lock/unlock' },
   reconciliations: { method: 'GET', path: '/v1/reconciliations' },
   reconcile: { method: 'POST', path: '/v1/reconciliations' },
+  reviews_waiting: { method: 'GET', path: '/v1/reviews-waiting' },
+  reviews: { method: 'GET', path: '/v1/reviews' },
+  outcomes: { method: 'GET', path: '/v1/referrals/{referral}/decisions' },
+  clear_referral: { method: 'POST', path: '/v1/reviews/{referral}/clear' },
+  reject_referral: { method: 'POST', path: '/v1/reviews/{referral}/reject' },
+  reopen_referral: { method: 'POST', path: '/v1/reviews/{referral}/reopen' },
+  partners: { method: 'GET', path: '/v1/partners' },
+  partner: { method: 'GET', path: '/v1/partners/{partner}' },
+  partner_effect: { method: 'GET', path: '/v1/partners/{partner}/effect' },
+  partner_referrals: { method: 'GET', path: '/v1/partners/{partner}/referrals' },
+  partner_links: { method: 'GET', path: '/v1/partners/{partner}/links' },
+  partner_payouts: { method: 'GET', path: '/v1/partners/{partner}/payouts' },
+  suspend_partner: { method: 'POST', path: '/v1/partners/{partner}/suspend' },
+  reinstate_partner: { method: 'POST', path: '/v1/partners/{partner}/reinstate' },
+  adjust_partner: { method: 'POST', path: '/v1/partners/{partner}/adjustments' },
+  audit: { method: 'GET', path: '/v1/audit' },
 };
 
 /** Where each file is. */
