@@ -25,6 +25,8 @@ const REFERRALS: i64 = 3_000;
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Row {
     partner: String,
+    /// Of the mark that it is computed for.
+    n: i64,
     name: String,
     words: String,
     balance_minor: i64,
@@ -40,6 +42,7 @@ fn figures(statement: &Statement, paid_minor: i64, later: Option<DateTime<Utc>>)
     let totals = statement.totals;
     Row {
         partner: statement.partner.clone(),
+        n: 0,
         name: String::new(),
         words: String::new(),
         balance_minor: totals.vested.saturating_sub(paid_minor),
@@ -169,6 +172,7 @@ async fn slice(app: &App) -> Result<(), ApiError> {
     let mut rows = computed(app, &facts, &codes)?;
     for row in &mut rows {
         if let Some(of) = due.iter().find(|d| d.partner == row.partner) {
+            row.n = of.n;
             row.name = plain(of.name.as_deref().unwrap_or_default());
             row.words = plain(of.words.as_deref().unwrap_or_default());
         }
@@ -179,19 +183,15 @@ async fn slice(app: &App) -> Result<(), ApiError> {
         "INSERT INTO board (partner, name, words, balance_minor, waiting_minor, referrals, under_review, turns_ms)
          SELECT v.value->>'partner', v.value->>'name', v.value->>'words', v.value->>'balance_minor', v.value->>'waiting_minor',
                 v.value->>'referrals', v.value->>'under_review', v.value->>'turns_ms'
-         FROM json_each(?1) v JOIN json_each(?2) m ON m.value->>0 = v.value->>'partner'
-              JOIN board_due d ON d.partner = m.value->>0 AND d.n = m.value->>1
+         FROM json_each(?1) v JOIN board_due d ON d.partner = v.value->>'partner' AND d.n = v.value->>'n'
          WHERE true
          ON CONFLICT (partner) DO UPDATE SET name = excluded.name, words = excluded.words, balance_minor = excluded.balance_minor,
              waiting_minor = excluded.waiting_minor, referrals = excluded.referrals, under_review = excluded.under_review,
              turns_ms = excluded.turns_ms",
         json!(rows).to_string(),
-        &marks,
     );
-    let done = sql!(
-        "DELETE FROM board_due WHERE EXISTS (SELECT 1 FROM json_each(?1) m WHERE m.value->>0 = partner AND m.value->>1 = n)",
-        &marks,
-    );
+    let done =
+        sql!("DELETE FROM board_due WHERE (partner, n) IN (SELECT value->>0, value->>1 FROM json_each(?1))", &marks);
     app.db.batch(vec![put, done]).await?;
     Ok(())
 }
