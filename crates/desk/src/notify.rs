@@ -148,13 +148,12 @@ impl Known {
         if before.is_none() {
             return Vec::new();
         }
-        // There is no page of reviews to open yet.
         let text = match fresh.len() {
             0 => return Vec::new(),
             1 => "A client waits for a review.".to_owned(),
             count => format!("{count} clients wait for a review."),
         };
-        let link = format!("{}://open/overview", deep::SCHEME);
+        let link = format!("{}://open/reviews", deep::SCHEME);
         vec![News { kind: Kind::ReviewNeeded, title: "Review needed", text, link }]
     }
 }
