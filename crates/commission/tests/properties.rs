@@ -339,9 +339,9 @@ fn is_optional(field: &str, body: &FactBody) -> bool {
     match body {
         FactBody::PartnerJoined { .. } => field == "country",
         FactBody::ReferralCreated { .. } => field == "client_email_domain",
-        FactBody::ReferralCleared { .. }
-        | FactBody::ReferralRejected { .. }
-        | FactBody::ReferralReopened { .. } => field == "reason",
+        FactBody::ReferralCleared { .. } | FactBody::ReferralRejected { .. } | FactBody::ReferralReopened { .. } => {
+            field == "reason"
+        }
         FactBody::InvoicePaid { .. } => matches!(field, "period_start" | "period_end"),
         FactBody::InvoiceRefunded { .. } => field == "refund",
         FactBody::PayoutReversed { .. } => field == "amount_minor",

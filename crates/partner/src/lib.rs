@@ -13,8 +13,8 @@ mod slice;
 mod standing;
 mod what_if;
 
-pub use evaluated::Evaluated;
 pub use client_page::{client_name, client_page, clients, plain, words};
+pub use evaluated::Evaluated;
 pub use footing::{Ground, deciding};
 pub use link::{NewLink, Sites, Utm, destination, read_campaign, read_uuid, share_url};
 pub use pages::{Overviewing, connected_account, day_number, funnel_since, overview, touches, until};

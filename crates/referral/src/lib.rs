@@ -76,8 +76,8 @@ pub use audit::{Actor, AuditError, verify as verify_audit};
 pub use auth::issuer::look_at_issuer;
 pub use auth::keys::{issue_key, list_keys, revoke_key};
 pub use auth::people::{add_person, remove_person};
-pub use error::ApiError;
 pub use board::keep_board;
+pub use error::ApiError;
 pub use follow::follow_journal;
 pub use health::health;
 pub use inbox::{

@@ -104,7 +104,9 @@ impl Question {
             None => {
                 for word in words(given).into_iter().take(WORDS) {
                     let n = question.bind(word.into());
-                    question.conditions.push(format!("instr(coalesce(b.words, lower(p.name || ' ' || p.email)), ?{n})"));
+                    question
+                        .conditions
+                        .push(format!("instr(coalesce(b.words, lower(p.name || ' ' || p.email)), ?{n})"));
                 }
             }
         }

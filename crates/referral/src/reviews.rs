@@ -171,13 +171,7 @@ async fn customer_of(app: &App, referral: &str) -> Result<Option<CustomerRow>, A
 }
 
 /// A person's word is evidence like every other touch, and from now on it is the one that decided.
-fn decided_by_staff(
-    customer: &str,
-    touches: usize,
-    partner: &str,
-    reason: &str,
-    now: DateTime<Utc>,
-) -> [Stmt; 2] {
+fn decided_by_staff(customer: &str, touches: usize, partner: &str, reason: &str, now: DateTime<Utc>) -> [Stmt; 2] {
     let touch = Touch {
         at: Some(now),
         source: Source::Staff,

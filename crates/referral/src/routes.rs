@@ -16,7 +16,8 @@ use crate::describe::{Describe, Described};
 use crate::ports::Config;
 use crate::{
     App, account, audit, auth, click, downloads, error, health, inbox, join, links, lock, members, notes, notices,
-    origin, outbox, pages, partner_list, partner_page, partners, push, reconcile, resource_files, resources, review_queue, reviews, run_draft, run_resolve, run_seal, run_send, run_turn, runs, signup, slug, sync, what_if,
+    origin, outbox, pages, partner_list, partner_page, partners, push, reconcile, resource_files, resources,
+    review_queue, reviews, run_draft, run_resolve, run_seal, run_send, run_turn, runs, signup, slug, sync, what_if,
 };
 
 /// Largest request body, in bytes; webhooks have the same limit.

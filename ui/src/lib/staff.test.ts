@@ -92,10 +92,10 @@ describe('reviews', () => {
   });
 
   it('has its keys on its own page alone, and sequences come before them', () => {
-    const read = (key: string, page: 'reviews' | 'runs') => readKey(null, key, 0, false, page).deed;
+    const read = (key: string, page: 'reviews' | 'runs') => readKey(null, key, 0, 'staff', page).deed;
     expect([read('r', 'reviews'), read('r', 'runs'), read('c', 'reviews')]).toEqual(['reject', null, 'clear']);
-    expect(readKey({ prefix: 'g', atMs: 0 }, 'r', 100, false, 'reviews').deed).toBe('go_runs');
-    expect(keysOf(true, 'reviews').some(({ page }) => page === 'reviews')).toBe(false);
+    expect(readKey({ prefix: 'g', atMs: 0 }, 'r', 100, 'staff', 'reviews').deed).toBe('go_runs');
+    expect(keysOf('partner', 'reviews').some(({ page }) => page === 'reviews')).toBe('staff');
   });
 });
 

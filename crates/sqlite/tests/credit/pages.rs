@@ -77,7 +77,11 @@ async fn what_a_decision_changes_is_said_before_it_and_is_so_after_it() {
     let before = footing(&api, &staff, &code).await;
     for (query, path, body) in [
         ("suspended=true", "suspend", because("x")),
-        ("amount_minor=-15000", "adjustments", json!({"id": "0197b3c2-7b60-7c3e-9a54-2f1f0c8d7e11", "amount_minor": -15_000, "reason": "x"})),
+        (
+            "amount_minor=-15000",
+            "adjustments",
+            json!({"id": "0197b3c2-7b60-7c3e-9a54-2f1f0c8d7e11", "amount_minor": -15_000, "reason": "x"}),
+        ),
         ("suspended=false", "reinstate", because("x")),
     ] {
         let effect = api.get(&staff, &format!("/v1/partners/{code}/effect?{query}")).await.ok();
@@ -85,7 +89,10 @@ async fn what_a_decision_changes_is_said_before_it_and_is_so_after_it() {
         api.post(&staff, &format!("/v1/partners/{code}/{path}"), body).await.ok();
         assert_eq!(effect["then"], footing(&api, &staff, &code).await, "{query}");
     }
-    assert_eq!(before["balance_minor"].as_i64().map(|b| b - 15_000), footing(&api, &staff, &code).await["balance_minor"].as_i64());
+    assert_eq!(
+        before["balance_minor"].as_i64().map(|b| b - 15_000),
+        footing(&api, &staff, &code).await["balance_minor"].as_i64()
+    );
     for query in ["", "suspended=true&amount_minor=1", "amount_minor=0", "amount_minor=100000001"] {
         let refused = api.get(&staff, &format!("/v1/partners/{code}/effect?{query}")).await.refused();
         assert_eq!(refused, (400, "invalid".into()), "{query}");
@@ -99,11 +106,13 @@ async fn the_queue_has_its_evidence_and_is_filtered() {
     let key = api.server_key().await;
     let own = client(&api, &key, &a, "own", "boss@a.example").await;
     for n in 0..11 {
-        client(&api, &key, &b, &format!("b{n}"), &format!("x{n}@{}.example", if n < 9 { "farm" } else { "other" })).await;
+        client(&api, &key, &b, &format!("b{n}"), &format!("x{n}@{}.example", if n < 9 { "farm" } else { "other" }))
+            .await;
     }
     api.pays("b0").await;
     let staff = api.colleague(Role::Staff).await;
-    let count = async |query: &str| api.get(&staff, &format!("/v1/reviews{query}")).await.ok().as_array().unwrap().len();
+    let count =
+        async |query: &str| api.get(&staff, &format!("/v1/reviews{query}")).await.ok().as_array().unwrap().len();
     assert_eq!(count("").await, 12);
     assert_eq!(count("?flag=burst").await, 11);
     assert_eq!(count("?flag=self_referral").await, 1);
@@ -215,8 +224,13 @@ async fn an_agencys_page_shows_what_it_has() {
     let staff = api.colleague(Role::Staff).await;
     let told = api.get(&staff, &format!("/v1/partners/{a}")).await.ok();
     assert_eq!((told["terms_accepted"].as_bool(), told["accepted"].as_array().unwrap().len()), (Some(true), 1));
-    assert_eq!((told["account"]["account"].clone(), told["next_payout"]["amount_minor"].as_i64()), (Value::Null, Some(0)));
-    for (path, own) in [("referrals?limit=10", "/v1/clients?limit=10"), ("links", "/v1/links"), ("payouts", "/v1/payouts")] {
+    assert_eq!(
+        (told["account"]["account"].clone(), told["next_payout"]["amount_minor"].as_i64()),
+        (Value::Null, Some(0))
+    );
+    for (path, own) in
+        [("referrals?limit=10", "/v1/clients?limit=10"), ("links", "/v1/links"), ("payouts", "/v1/payouts")]
+    {
         let seen = api.get(&staff, &format!("/v1/partners/{a}/{path}")).await.ok();
         assert_eq!(seen, api.get(&owner, own).await.ok(), "as the agency sees it: {path}");
     }
@@ -251,8 +265,18 @@ async fn the_list_of_a_hundred_thousand_agencies() {
     println!("the whole board: {:?}", begun.elapsed());
     let staff = api.colleague(Role::Staff).await;
     for query in [
-        "", "?from=99900&limit=100", "?q=agency%20777", "?q=zzz", "?in_debt=true", "?suspended=true&terms_open=true", "?terms_open=true",
-        "?no_account=true", "?to_review=true", "?sort=balance&descending=true&from=50000", "?sort=joined&from=50000", "?q=o5&sort=balance",
+        "",
+        "?from=99900&limit=100",
+        "?q=agency%20777",
+        "?q=zzz",
+        "?in_debt=true",
+        "?suspended=true&terms_open=true",
+        "?terms_open=true",
+        "?no_account=true",
+        "?to_review=true",
+        "?sort=balance&descending=true&from=50000",
+        "?sort=joined&from=50000",
+        "?q=o5&sort=balance",
     ] {
         let mut took: Vec<_> = Vec::new();
         let mut found = Value::Null;

@@ -32,7 +32,10 @@ async fn partners_are_listed_searched_and_paged() {
     let mut seen = Vec::new();
     for from in [0, 50, 100] {
         let page = api.get(&auditor, &format!("/v1/partners?from={from}")).await.ok();
-        assert_eq!((page["total"].as_u64(), page["found"].as_u64(), page["behind"].as_u64()), (Some(56), Some(56), Some(0)));
+        assert_eq!(
+            (page["total"].as_u64(), page["found"].as_u64(), page["behind"].as_u64()),
+            (Some(56), Some(56), Some(0))
+        );
         seen.extend(page["partners"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap().to_owned()));
     }
     let mut sorted = seen.clone();

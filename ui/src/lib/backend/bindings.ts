@@ -282,6 +282,27 @@ confirm: boolean,
 program: ProgramSignIn | null, };
 
 /**
+ * More sign-ups in a month than pass without a look.
+ */
+export type Burst = { 
+/**
+ * The month, `2026-10`.
+ */
+month: string, 
+/**
+ * Its sign-ups.
+ */
+signups: number, 
+/**
+ * How many of them are paying now.
+ */
+paying: number, 
+/**
+ * Domains of their addresses with how often each came, the most frequent first; at most eight.
+ */
+domains: Array<DomainCount>, };
+
+/**
  * `POST /v1/resources/{resource}`: everything of it but its file.
  */
 export type ChangeResource = { 
@@ -1916,6 +1937,19 @@ state: string,
 challenge: string, };
 
 /**
+ * A promotion code that credits a partner.
+ */
+export type PromotionCode = { 
+/**
+ * Stripe's id, `promo_…`.
+ */
+id: string, 
+/**
+ * What the client types.
+ */
+code: string, };
+
+/**
  * `POST /v1/resources/{resource}/publish`.
  */
 export type PublishResource = { 
@@ -2164,6 +2198,121 @@ export type ResourceVersion = {
  * The version that was looked at.
  */
 version: number, };
+
+/**
+ * `GET /v1/reviews`: a referral that was flagged, with everything that is known about it.
+ */
+export type Review = { 
+/**
+ * Id of the referral.
+ */
+referral: string, 
+/**
+ * Whom it is credited to.
+ */
+partner: PartnerName, 
+/**
+ * That agency's website.
+ */
+website: string, 
+/**
+ * Address of that agency's owner.
+ */
+partner_email: string, 
+/**
+ * When that agency joined.
+ */
+partner_joined_at: string, 
+/**
+ * When the client signed up.
+ */
+signed_up_at: string, 
+/**
+ * Domain of the client's address.
+ */
+client_domain: string | null, 
+/**
+ * The client's address, while it is kept.
+ */
+client_email: string | null, 
+/**
+ * Where the client stands.
+ */
+status: ClientStatus, 
+/**
+ * Annualised price of its live subscriptions.
+ */
+annual_price_minor: number, 
+/**
+ * When it paid first.
+ */
+first_paid_at: string | null, 
+/**
+ * Why it was flagged.
+ */
+flags: Array<Flag>, 
+/**
+ * The same in words, with the figures.
+ */
+why: Array<string>, 
+/**
+ * The other sign-ups of the month that were flagged with it, where there were too many.
+ */
+burst: Burst | null, 
+/**
+ * It waits for a decision.
+ */
+under_review: boolean, 
+/**
+ * What was decided last.
+ */
+decision: Decision | null, 
+/**
+ * What waits for the decision.
+ */
+held_minor: number, 
+/**
+ * What decided the credit.
+ */
+rule: string, 
+/**
+ * Every touch that was known at the sign-up, the oldest first.
+ */
+touches: Array<Evidence>, 
+/**
+ * What people have decided about it, the newest first.
+ */
+decided: Array<PastDecision>, };
+
+/**
+ * `GET /v1/reviews`: which referrals.
+ */
+export type ReviewsQuery = { 
+/**
+ * Those that are decided, and not those that wait.
+ */
+decided?: boolean, 
+/**
+ * Only those with this flag.
+ */
+flag?: Flag, 
+/**
+ * Only those of this agency, by its code.
+ */
+partner?: string, };
+
+/**
+ * `GET /v1/reviews-waiting`: how much waits for a review.
+ */
+export type ReviewsWaiting = { 
+/**
+ * Referrals that wait.
+ */
+referrals: number, 
+/**
+ * Agencies that they are credited to.
+ */
+agencies: number, };
 
 /**
  * What a person may do.
