@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use commission::{Assumptions, Forecast, ForecastError, Statement, forecast};
 use wire::{
-    ClientDetail, ClientPage, ClientsQuery, ConnectedAccount, CurrentTerms, Link, Overview, Payout, PayoutDetail, Role,
-    Slug,
+    ClientDetail, ClientPage, ClientsQuery, ConnectedAccount, CurrentTerms, Link, Overview, Payout, PayoutDetail,
+    Resource, Role, Slug,
 };
 
 use crate::client_page::client_page;
@@ -81,6 +81,11 @@ impl Evaluated {
     pub fn what_if(&self, assumptions: &Assumptions) -> Result<Forecast, ForecastError> {
         let slice = &self.slice;
         forecast(&slice.facts, &slice.terms, until(self.now), &slice.profile.code, assumptions)
+    }
+
+    /// What the program gives to its agencies, in order.
+    pub fn resources(&self) -> Vec<Resource> {
+        self.slice.resources()
     }
 
     /// Its payouts, the newest first.

@@ -28,6 +28,7 @@ pub(crate) fn answer(pages: &Evaluated, acts: &[Act], role: Role, call: &str, ar
         "payouts" => json(&pages.payouts()),
         "payout" => found(pages.payout(text("item")), "payout"),
         "stripe_account" => json(&pages.connected_account()),
+        "resources" => json(&pages.resources()),
         "slug" => json(&pages.slug()),
         "current_terms" => json(&pages.current_terms()),
         "suggested_what_if" => json(&pages.usual()),
@@ -50,6 +51,7 @@ pub(crate) fn is_of_copy(call: &str) -> bool {
             | "payouts"
             | "payout"
             | "stripe_account"
+            | "resources"
             | "slug"
             | "current_terms"
             | "suggested_what_if"
