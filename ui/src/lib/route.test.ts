@@ -4,7 +4,7 @@ import { href, parseRoute, type Route } from './route';
 
 const id = fc.string({ minLength: 1, unit: 'grapheme' }).filter((text) => text.isWellFormed());
 const route: fc.Arbitrary<Route> = fc.oneof(
-  fc.constantFrom<Route>({ page: 'sign-in' }, { page: 'join' }, { page: 'overview' }, { page: 'links' }, { page: 'what-if' }, { page: 'runs' }, { page: 'reconciliation' }, { page: 'settings' }),
+  fc.constantFrom<Route>({ page: 'sign-in' }, { page: 'join' }, { page: 'overview' }, { page: 'links' }, { page: 'what-if' }, { page: 'runs' }, { page: 'reconciliation' }, { page: 'resources' }, { page: 'material' }, { page: 'settings' }),
   fc.record({ page: fc.constant('clients' as const), referral: fc.option(id) }),
   fc.record({ page: fc.constant('payouts' as const), item: fc.option(id) }),
   fc.record({ page: fc.constantFrom('reviews' as const, 'partners' as const), find: fc.array(fc.tuple(id, id)).map((pairs) => new URLSearchParams(pairs).toString()) }),
