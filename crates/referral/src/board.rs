@@ -198,7 +198,7 @@ async fn slice(app: &App) -> Result<(), ApiError> {
 
 /// The rows of some agencies, out of the facts that lead to them.
 fn computed(app: &App, facts: &[Fact], codes: &[&str]) -> Result<Vec<Row>, ApiError> {
-    let as_of = partner::until(app.host.now());
+    let as_of = journal::until_just_recorded(app.host.now(), facts);
     let evaluation = evaluate(facts, &app.config.terms, as_of).map_err(|error| journal::not_computed(&error))?;
     let paid: BTreeMap<&str, i64> = partner::paid_ever(facts);
     // What was recorded for a later instant counts from then on, whoever it is about.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use commission::{
     ClientStatus, EvaluateError, Evaluation, Fact, FactBody, Journal, JournalReader, Statement, Tier, evaluate,
     parse_fact,
@@ -228,6 +228,16 @@ pub(crate) fn not_computed(error: &EvaluateError) -> ApiError {
 /// and both should count.
 pub(crate) fn until_recorded(now: DateTime<Utc>, facts: &[Fact]) -> DateTime<Utc> {
     partner::until(facts.iter().map(|f| f.at).max().map_or(now, |last| last.max(now)))
+}
+
+/// Decisions of one instant lie this far ahead of the clock at most, and clocks of two servers this far apart.
+const AHEAD: TimeDelta = TimeDelta::seconds(2);
+
+/// The same for a list of agencies: what was recorded a moment ahead of the clock counts, and what is dated far ahead of it, of
+/// one agency, does not carry the others along.
+pub(crate) fn until_just_recorded(now: DateTime<Utc>, facts: &[Fact]) -> DateTime<Utc> {
+    let ahead = facts.iter().map(|f| f.at).filter(|at| *at <= now + AHEAD).max();
+    partner::until(ahead.map_or(now, |last| last.max(now)))
 }
 
 /// Every partner's statement.

@@ -67,7 +67,7 @@ impl Row {
     }
 }
 
-/// Everything that a row shows, of the agencies in `page`, in its order.
+/// Everything that a row shows, of the agencies in `page`.
 const SHOWN: &str = "SELECT p.code, p.name, p.email, p.website, p.country, s.slug, p.joined_ms, p.suspended,
         p.account IS NOT NULL AS has_account, p.transfers, p.frozen_until_ms,
         (SELECT count(*) FROM referral r WHERE r.partner = p.code) AS referrals,
@@ -166,12 +166,12 @@ impl Question {
         let way = if descending { "DESC" } else { "ASC" };
         let filter = self.filter();
         let (limit, from) = (self.bind(limit.into()), self.bind(from.into()));
+        let order = format!("ORDER BY {by} {way}, p.code {way}");
         let text = format!(
             "WITH page AS MATERIALIZED (
-                SELECT p.code, row_number() OVER (ORDER BY {by} {way}, p.code {way}) AS n
-                FROM partner p LEFT JOIN board b ON b.partner = p.code WHERE {filter}
-                ORDER BY n LIMIT ?{limit} OFFSET ?{from})
-             {SHOWN} ORDER BY page.n"
+                SELECT p.code FROM partner p LEFT JOIN board b ON b.partner = p.code WHERE {filter}
+                {order} LIMIT ?{limit} OFFSET ?{from})
+             {SHOWN} {order}"
         );
         Stmt { sql: Cow::Owned(text), params: self.params }
     }

@@ -124,7 +124,7 @@ async fn statements(app: &App, agencies: Option<Vec<String>>) -> Result<Vec<Stat
     for some in agencies.chunks(AT_ONCE) {
         let codes: Vec<&str> = some.iter().map(String::as_str).collect();
         let facts = journal::recorded(app, Some(&codes), None).await?.facts;
-        let as_of = partner::until(app.host.now());
+        let as_of = journal::until_just_recorded(app.host.now(), &facts);
         let evaluation = evaluate(&facts, &app.config.terms, as_of).map_err(|error| journal::not_computed(&error))?;
         all.extend(evaluation.statements.into_iter().filter(|s| some.contains(&s.partner)));
     }
