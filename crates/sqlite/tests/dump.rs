@@ -50,7 +50,7 @@ fn filled(path: &Path, texts: &[String]) {
             "INSERT INTO inbox (id, type, received_ms, body, state, note) VALUES ('e_' || ?1, 'x', 0, ?2, 'waiting', NULL)",
         );
         // A long text in a table without numbers of rows, and parts of a file.
-        run("INSERT INTO sync_scope (scope, pulled_ms) VALUES ('P_' || ?1, ?2 IS NULL)");
+        run("INSERT INTO sync_scope (scope, seq, floor, pulled_ms) VALUES ('P_' || ?1, 0, 0, ?2 IS NULL)");
         run("INSERT INTO sync_row (scope, kind, id, seq, body) VALUES ('P_' || ?1, 'it''s', ?1, ?1, ?2)");
         run(
             "INSERT INTO resource (id, kind, title, summary, text, place, created_ms, changed_ms) VALUES (?1, 'material', '', '', ?2, ?1, 0, 0)",
