@@ -151,7 +151,13 @@ impl Desk {
     /// Reads from the API; from the copy, or from what was saved, when that is out of reach.
     async fn read(&self, call: &'static Call, request: &Request, args: &Value) -> Result<Answer, ErrorBody> {
         match fetch(&self.sessions, call, request, args).await {
-            Ok(answered) => Ok(self.with_pending(call, args, live(answered))),
+            Ok(answered) => {
+                // The API is back: what waits is sent now, and not when its turn comes.
+                if let Some(keeper) = self.keeper().filter(|keeper| keeper.was_away()) {
+                    keeper.ask();
+                }
+                Ok(self.with_pending(call, args, live(answered)))
+            }
             Err(Failure::Refused(error)) => Err(error),
             Err(Failure::Away(away)) => self.read_here(call, args, &away).await,
         }

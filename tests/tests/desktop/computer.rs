@@ -201,9 +201,18 @@ impl Window {
 
     /// Waits until a part of the page holds a text.
     pub(crate) async fn shows(&self, what: Locator<'_>, text: &str) -> Result<()> {
+        self.shows_within(PATIENCE, what, text).await
+    }
+
+    /// The same for what happens by itself: the app looks for the network at most half a minute apart.
+    pub(crate) async fn comes_to_show(&self, what: Locator<'_>, text: &str) -> Result<()> {
+        self.shows_within(PATIENCE * 3, what, text).await
+    }
+
+    async fn shows_within(&self, patience: Duration, what: Locator<'_>, text: &str) -> Result<()> {
         let mut seen = String::new();
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < patience {
             // What is read may be replaced at that moment.
             if let Ok(element) = self.page.find(what).await {
                 seen = element.text().await.unwrap_or_default();

@@ -69,9 +69,9 @@ async fn an_agency_sees_its_figures_with_the_network_and_without() -> Result<()>
 
     // The network is back, and the page finds that out by itself.
     cable.plug_in()?;
-    window.shows(AS_OF, "Live").await?;
+    window.comes_to_show(AS_OF, "Live").await?;
     // Nobody has pressed anything, and the link has arrived, once, with the click that came before it.
-    window.shows(COPY_STATE, "Verified here").await?;
+    window.comes_to_show(COPY_STATE, "Verified here").await?;
     let session = api.sign_in(&agency.person).await?;
     let links: Vec<wire::Link> = api.call(Some(&session), "links", &Value::Null).await?;
     let arrived: Vec<&wire::Link> = links.iter().filter(|link| link.campaign == campaign).collect();

@@ -189,6 +189,11 @@ impl Keeper {
         self.asked.notify_one();
     }
 
+    /// The last round did not come to its end.
+    pub(crate) fn was_away(&self) -> bool {
+        held(&self.state).trouble.is_some()
+    }
+
     /// Waits until somebody asks.
     pub(crate) async fn asked(&self) {
         self.asked.notified().await;
