@@ -5,53 +5,19 @@
  * BASE_URL is the address of a freshly started demo, whose newest run is a draft.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
 import { api, cents, dollars } from './api.mjs';
-import { launch } from './browser.mjs';
+import { base, browse } from './browser.mjs';
 
 // The reader of QR codes that the tests of the pages use.
 const { default: jsQR } = createRequire(new URL('../../ui/package.json', import.meta.url))('jsqr');
-const base = process.env.BASE_URL;
-if (base === undefined) throw new Error('BASE_URL is not set. Name the address of a running demo, for example http://127.0.0.1:8787/');
 
 const SEND_TIMEOUT_MS = 120_000;
 const demo = api(base);
 
-let browser;
-let context;
 let page;
-const broken = [];
-
-before(async () => {
-  browser = await launch();
-  context = await browser.newContext({ viewport: { width: 1180, height: 820 }, locale: 'de-DE', timezoneId: 'Pacific/Auckland' });
-  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(base).origin });
-  context.setDefaultTimeout(20_000);
-  page = await context.newPage();
-  page.on('pageerror', (error) => broken.push(error.stack ?? String(error)));
-});
-
-after(() => browser?.close());
-
-/** A step of the job. What the page looked like is kept when it fails. */
-function step(name, work) {
-  test(name, async () => {
-    try {
-      await work();
-      assert.deepEqual(broken, [], 'The page threw.');
-    } catch (error) {
-      const picture = join(mkdtempSync(join(tmpdir(), 'aikit-browser-')), 'page.png');
-      await page.screenshot({ path: picture, fullPage: true }).catch(() => undefined);
-      error.message += `\nThe page was ${page.url()} and looked like ${picture}`;
-      throw error;
-    }
-  });
-}
+const { open, step } = browse((opened) => (page = opened), { permissions: ['clipboard-read', 'clipboard-write'] });
 
 async function signIn({ person, name }) {
   await page.goto(base);
@@ -314,8 +280,7 @@ step('finance changes its mind, and whoever looked at the seal before is told wh
 
   // In another window, which the address of a message opens.
   const looking = page;
-  page = await context.newPage();
-  page.on('pageerror', (error) => broken.push(error.stack ?? String(error)));
+  page = open.page = await open.context.newPage();
   await page.goto(new URL(`/runs/${summary.run}`, base).href);
   await page.getByLabel('More that can be done with this run').click();
   await page.getByRole('button', { name: /^Unseal/ }).click();
@@ -349,7 +314,7 @@ step('finance changes its mind, and whoever looked at the seal before is told wh
   await page.getByRole('button', { name: /^Approve/ }).waitFor();
   assert.equal((await demo.get(run, finance)).summary.run_hash, summary.run_hash, 'The same payments have the same seal.');
   await page.close();
-  page = looking;
+  page = open.page = looking;
   await page.bringToFront();
   await page.reload();
 });

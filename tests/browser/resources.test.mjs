@@ -5,49 +5,18 @@
  * BASE_URL is the address of a running demo. CHROMIUM names the browser.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
 import { api } from './api.mjs';
-import { launch } from './browser.mjs';
+import { base, browse } from './browser.mjs';
 
-const base = process.env.BASE_URL;
-if (base === undefined) throw new Error('BASE_URL is not set. Name the address of a running demo, for example http://127.0.0.1:8787/');
 const demo = api(base);
 /** Of its own, so that a demo that ran before is good enough. */
 const TITLE = `Slides for a first meeting, in a title that is long enough for two lines (${process.pid})`;
 /** Two parts. */
 const FILE = Buffer.concat([Buffer.from('%PDF-1.7\n'), Buffer.alloc(200_000, 'x')]);
 
-let browser;
 let page;
-const broken = [];
-
-before(async () => {
-  browser = await launch();
-  const context = await browser.newContext({ viewport: { width: 1180, height: 820 } });
-  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(base).origin });
-  context.setDefaultTimeout(20_000);
-  page = await context.newPage();
-  page.on('pageerror', (error) => broken.push(error.stack ?? String(error)));
-});
-after(() => browser?.close());
-
-function step(name, work) {
-  test(name, async () => {
-    try {
-      await work();
-      assert.deepEqual(broken, [], 'The page threw.');
-    } catch (error) {
-      const picture = join(mkdtempSync(join(tmpdir(), 'aikit-browser-')), 'page.png');
-      await page.screenshot({ path: picture, fullPage: true }).catch(() => undefined);
-      error.message += `\nThe page was ${page.url()} and looked like ${picture}`;
-      throw error;
-    }
-  });
-}
+const { step } = browse((opened) => (page = opened), { permissions: ['clipboard-read', 'clipboard-write'], settings: {} });
 
 const person = async (role) => (await demo.people()).find((one) => one.role === role);
 const pages = () => page.getByRole('navigation', { name: 'Pages' });

@@ -5,49 +5,14 @@
  * BASE_URL is the address of a started demo. CHROMIUM names the browser.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
 import { api, dollars } from './api.mjs';
+import { base, browse } from './browser.mjs';
 
-const base = process.env.BASE_URL;
-if (base === undefined) throw new Error('BASE_URL is not set. Name the address of a running demo, for example http://127.0.0.1:8787/');
 const demo = api(base);
 
-let browser;
 let page;
+const { step } = browse((opened) => (page = opened));
 let staff;
-const broken = [];
-
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-  });
-  const context = await browser.newContext({ viewport: { width: 1180, height: 820 }, locale: 'de-DE', timezoneId: 'Pacific/Auckland' });
-  context.setDefaultTimeout(20_000);
-  page = await context.newPage();
-  page.on('pageerror', (error) => broken.push(error.stack ?? String(error)));
-});
-
-after(() => browser?.close());
-
-/** A step. What the page looked like is kept when it fails. */
-function step(name, work) {
-  test(name, async () => {
-    try {
-      await work();
-      assert.deepEqual(broken, [], 'The page threw.');
-    } catch (error) {
-      const picture = join(mkdtempSync(join(tmpdir(), 'aikit-browser-')), 'page.png');
-      await page.screenshot({ path: picture, fullPage: true }).catch(() => undefined);
-      error.message += `\nThe page was ${page.url()} and looked like ${picture}`;
-      throw error;
-    }
-  });
-}
 
 async function signIn(role) {
   const person = (await demo.people()).find((one) => one.role === role);

@@ -5,52 +5,20 @@
  * BASE_URL is the address of a running demo. Nothing in it is changed.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
 import { api, cents, dollars } from './api.mjs';
-import { launch } from './browser.mjs';
-
-const base = process.env.BASE_URL;
-if (base === undefined) throw new Error('BASE_URL is not set. Name the address of a running demo, for example http://127.0.0.1:8787/');
+import { base, browse } from './browser.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const MOST_TABS = 80;
 const demo = api(base);
 
-let browser;
 let page;
+const { step } = browse((opened) => (page = opened));
 let agency;
 let token;
 let usual;
-const broken = [];
-
-before(async () => {
-  browser = await launch();
-  const context = await browser.newContext({ viewport: { width: 1180, height: 820 }, locale: 'de-DE', timezoneId: 'Pacific/Auckland' });
-  context.setDefaultTimeout(20_000);
-  page = await context.newPage();
-  page.on('pageerror', (error) => broken.push(error.stack ?? String(error)));
-});
-
-after(() => browser?.close());
-
-/** A step of the flow. What the page looked like is kept when it fails. */
-function step(name, work) {
-  test(name, async () => {
-    try {
-      await work();
-      assert.deepEqual(broken, [], 'The page threw.');
-    } catch (error) {
-      const picture = join(mkdtempSync(join(tmpdir(), 'aikit-browser-')), 'page.png');
-      await page.screenshot({ path: picture, fullPage: true }).catch(() => undefined);
-      error.message += `\nThe page was ${page.url()} and looked like ${picture}`;
-      throw error;
-    }
-  });
-}
 
 /** Goes on by Tab, or back by Shift+Tab, until that element has the focus. */
 async function tabTo(locator, key = 'Tab') {
