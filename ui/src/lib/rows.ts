@@ -1,3 +1,19 @@
+/** How wide a table is: without room a row has two lines; with plenty every column is there. */
+export type Room = 0 | 1 | 2;
+
+/** A column of a long table. */
+export type Column<Sort extends string> = {
+  title: string;
+  /** What rows are put in order by that are put in order by it. */
+  sort: Sort;
+  /** It holds numbers. */
+  n: boolean;
+  /** From which room it is there. */
+  from: Room;
+  /** Its width in rem; a column without one takes what is left. */
+  rem?: (room: Room) => number;
+};
+
 /** The numbers of the pages that hold these rows, in order, each once. */
 export function pagesOf(indexes: readonly number[], size: number): number[] {
   return [...new Set(indexes.map((index) => Math.floor(index / size)))].sort((a, b) => a - b);
