@@ -3,6 +3,8 @@
 
 #[expect(dead_code, reason = "The keychain and the folder are used, the small API is not.")]
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,11 +13,11 @@ use std::sync::Mutex;
 use chrono::{DateTime, Utc};
 use common::Drawer;
 use desk::{Config, Desk, Host};
+use program::{Offline, config, draw};
 use referral::db::{BoxFut, Db, Stmt};
-use referral::ports::{self, Http, HttpRequest, HttpResponse, Letter, Mail};
+use referral::ports;
 use referral::{App, sql};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use url::Url;
 use wire::{ErrorBody, ErrorCode};
 
@@ -32,30 +34,11 @@ impl ports::Host for Still {
     }
 
     fn random(&self, into: &mut [u8]) {
-        let mut drawn = self.0.lock().expect("drawn");
-        for chunk in into.chunks_mut(32) {
-            *drawn += 1;
-            let block = Sha256::digest(drawn.to_be_bytes());
-            chunk.copy_from_slice(&block[..chunk.len()]);
-        }
+        draw(&mut self.0.lock().expect("drawn"), into);
     }
 
     fn later(&self, work: BoxFut<'static, ()>) {
         tokio::spawn(work);
-    }
-}
-
-struct Offline;
-
-impl Http for Offline {
-    fn send(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
-        Box::pin(async { Err("there is no network".into()) })
-    }
-}
-
-impl Mail for Offline {
-    fn post(&self, _: Letter) -> BoxFut<'_, Result<(), String>> {
-        Box::pin(async { Ok(()) })
     }
 }
 
@@ -75,33 +58,8 @@ impl Bench {
         for stmt in people() {
             db.query(stmt).await.expect("an insert");
         }
-        let url = |text: &str| Url::parse(text).expect("an address");
-        let config = ports::Config {
-            public_url: url("https://partners.aikit.example/"),
-            site: url("https://aikit.example/"),
-            more_sites: Vec::new(),
-            cookie_domain: None,
-            cookie_http_only: true,
-            terms: commission::TermsBook::default_book(),
-            platform_country: "US".into(),
-            currency: "usd".into(),
-            live: false,
-            approvals_needed: 1,
-            demo: true,
-            payer: Default::default(),
-            accounts: Default::default(),
-            stripe_api: url("http://127.0.0.1:9/"),
-            stripe_connect_key: String::new(),
-            stripe_read_key: String::new(),
-            webhook_secret_account: String::new(),
-            webhook_secret_connect: String::new(),
-            oidc: None,
-            email_codes: false,
-            cors_origins: Vec::new(),
-            webhooks: Vec::new(),
-        };
         let (offline, still) = (Arc::new(Offline), Arc::new(Still(Mutex::new(0))));
-        let app = App::new(Arc::new(db), offline.clone(), offline, still, Arc::new(config));
+        let app = App::new(Arc::new(db), offline.clone(), offline, still, Arc::new(config()));
         let router = referral::router(app);
         let mut bench = Self { router, port: 0, running: None, folder, drawer: Drawer::default() };
         bench.come_back();

@@ -4,26 +4,28 @@
 //! What must hold: a copy is always a state of the database that existed; in the end every copy is the database; what was done
 //! was done once; no link is lost, but for those that a restored backup does not have.
 
+mod line;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use referral::sql;
 use serde_json::{Value, json};
-use wire::{Account, Mutation, PartnerName, PullQuery, Pulled, Push, Pushed, Pushing, Role};
+use wire::{Account, Mutation, PartnerName, Pushing, Role};
 
 use super::town::{Backup, OTHER, OURS, Town};
-use crate::api::{Away, Failure};
 use crate::clock::uuid_v7;
 use crate::sync::copy::Design;
 use crate::sync::keeper::{Keeper, UNTRUSTED};
 use crate::sync::outbox::Act;
 use crate::sync::pages::answer;
 use crate::sync::proof::VerifiedState;
-use crate::sync::pull::{Remote, Trouble};
+use crate::sync::pull::Trouble;
+
+use line::Line;
+pub(super) use line::at_once;
 
 /// A design that is to be found out, or the one of the product.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -242,133 +244,6 @@ impl World<'_> {
                 link.1 = act.args["archived"].as_bool().unwrap_or(link.1);
             }
         }
-    }
-}
-
-/// The way of one computer to the API.
-struct Line<'a> {
-    world: &'a World<'a>,
-    devices: Vec<Arc<Keeper>>,
-    bad: bool,
-    /// The records at each answer of a pull.
-    states: Mutex<Vec<(DateTime<Utc>, Records)>>,
-}
-
-fn away(perhaps_sent: bool) -> Failure {
-    Failure::Away(Away { perhaps_sent, what: "no connection".into(), said: None })
-}
-
-enum Fate {
-    Fine,
-    LostOnTheWay,
-    LostReply,
-    Twice,
-}
-
-impl Line<'_> {
-    /// Time passes, others write, and the computer may crash.
-    async fn before(&self) -> Fate {
-        self.world.town.pass(TimeDelta::milliseconds(1));
-        if !self.bad {
-            return Fate::Fine;
-        }
-        if self.world.percent(45) {
-            self.world.write().await;
-        }
-        if self.world.percent(1) {
-            self.world.restore(&self.devices).await;
-        }
-        match self.world.roll(100) {
-            0..5 => self.crash().await,
-            5..9 => Fate::LostOnTheWay,
-            9..16 => Fate::LostReply,
-            16..22 => Fate::Twice,
-            _ => Fate::Fine,
-        }
-    }
-
-    /// Nothing goes on after this.
-    async fn crash(&self) -> Fate {
-        std::future::pending().await
-    }
-
-    async fn after(&self) {
-        if self.bad && self.world.percent(4) {
-            self.crash().await;
-        }
-    }
-
-    async fn pull_once(&self, asked: &PullQuery) -> Result<Pulled, Failure> {
-        let town = self.world.town;
-        let page = town.pull("ours", asked).await?;
-        if !page.more || self.world.variant.copy.page_by_page {
-            let records = town.rows(OURS).await;
-            self.states.lock().unwrap().push((page.as_of, records));
-        }
-        Ok(page)
-    }
-
-    async fn push_once(&self, acts: &Push) -> Result<Pushed, Failure> {
-        let mut sent = acts.clone();
-        if self.world.variant.no_mutation_id {
-            sent.mutations.iter_mut().for_each(|act| act.mid = self.world.uuid());
-        }
-        let mut pushed = self.world.town.push("ours", &sent).await?;
-        for (outcome, act) in pushed.outcomes.iter_mut().zip(&acts.mutations) {
-            let (Pushing::Applied { mid } | Pushing::Duplicate { mid } | Pushing::Rejected { mid, .. }) = outcome;
-            mid.clone_from(&act.mid);
-            self.world.done(act, outcome);
-        }
-        Ok(pushed)
-    }
-}
-
-impl Remote for Line<'_> {
-    async fn pull(&self, asked: &PullQuery) -> Result<Pulled, Failure> {
-        let fate = self.before().await;
-        let mut asked = asked.clone();
-        // Small pages, so that there is something between them.
-        asked.limit = Some(if self.bad { u32::try_from(2 + self.world.roll(9)).unwrap() } else { 500 });
-        let variant = self.world.variant;
-        if asked.cursor > 0 && (variant.no_floor || variant.no_epoch) {
-            let (_, now) = self.world.town.records("ours").await;
-            if variant.no_floor && asked.cursor <= now.head.seq {
-                asked.start = Some(now.head.seq);
-            }
-            if variant.no_epoch {
-                asked.epoch = Some(now.epoch);
-            }
-        }
-        if matches!(fate, Fate::LostOnTheWay) {
-            return Err(away(false));
-        }
-        let mut page = self.pull_once(&asked).await;
-        if matches!(fate, Fate::Twice) {
-            page = self.pull_once(&asked).await;
-        }
-        self.after().await;
-        if matches!(fate, Fate::LostReply) { Err(away(true)) } else { page }
-    }
-
-    async fn push(&self, acts: &Push) -> Result<Pushed, Failure> {
-        let fate = self.before().await;
-        if matches!(fate, Fate::LostOnTheWay) {
-            return Err(away(false));
-        }
-        let mut pushed = self.push_once(acts).await;
-        if matches!(fate, Fate::Twice) {
-            pushed = self.push_once(acts).await;
-        }
-        self.after().await;
-        if matches!(fate, Fate::LostReply) { Err(away(true)) } else { pushed }
-    }
-}
-
-/// What waits for nothing is done at one look; what does not end has crashed.
-pub(super) fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
-    match pin!(tokio::task::unconstrained(work)).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(done) => Some(done),
-        Poll::Pending => None,
     }
 }
 

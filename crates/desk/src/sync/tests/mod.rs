@@ -2,6 +2,8 @@
 
 mod damage;
 mod histories;
+#[path = "../../../tests/common/program.rs"]
+mod program;
 mod speed;
 mod states;
 mod town;

@@ -8,16 +8,15 @@ use axum::http::{Request, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt as _;
 use referral::db::{BoxFut, Db, DbError, Rows, Stmt, Val};
-use referral::ports::{Config, Host, Http, HttpRequest, HttpResponse, Letter, Mail};
+use referral::ports::Host;
 use referral::{App, sql};
 use rusqlite::types::{Value as Sqlite, ValueRef};
 use rusqlite::{Connection, MAIN_DB, params_from_iter};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tower::ServiceExt as _;
-use url::Url;
 use wire::{ErrorBody, ErrorCode, PullQuery, Pulled, Push, Pushed};
 
+use super::program::{Offline, config, draw};
 use crate::api::{Away, Failure};
 
 /// The agency whose app is tested, and one beside it.
@@ -36,33 +35,13 @@ impl Host for Still {
     }
 
     fn random(&self, into: &mut [u8]) {
-        let mut drawn = self.drawn.lock().unwrap();
-        for chunk in into.chunks_mut(32) {
-            *drawn += 1;
-            let block = Sha256::digest(drawn.to_be_bytes());
-            chunk.copy_from_slice(&block[..chunk.len()]);
-        }
+        draw(&mut self.drawn.lock().unwrap(), into);
     }
 
     fn later(&self, mut work: BoxFut<'static, ()>) {
         let done =
             std::future::Future::poll(work.as_mut(), &mut std::task::Context::from_waker(std::task::Waker::noop()));
         assert!(done.is_ready(), "nothing here waits");
-    }
-}
-
-/// Nothing leaves the machine.
-struct Offline;
-
-impl Http for Offline {
-    fn send(&self, _: HttpRequest) -> BoxFut<'_, Result<HttpResponse, String>> {
-        Box::pin(async { Err("there is no network".into()) })
-    }
-}
-
-impl Mail for Offline {
-    fn post(&self, _: Letter) -> BoxFut<'_, Result<(), String>> {
-        Box::pin(async { Ok(()) })
     }
 }
 
@@ -179,33 +158,8 @@ impl Town {
         connection.execute_batch("PRAGMA foreign_keys = ON;").unwrap();
         let db = Arc::new(Memory(Mutex::new(connection)));
         let still = Arc::new(Still { now: Mutex::new(first_day()), drawn: Mutex::new(0) });
-        let url = |text| Url::parse(text).unwrap();
-        let config = Config {
-            public_url: url("https://partners.aikit.example/"),
-            site: url("https://aikit.example/"),
-            more_sites: Vec::new(),
-            cookie_domain: None,
-            cookie_http_only: true,
-            terms: commission::TermsBook::default_book(),
-            platform_country: "US".into(),
-            currency: "usd".into(),
-            live: false,
-            approvals_needed: 1,
-            demo: true,
-            payer: Default::default(),
-            accounts: Default::default(),
-            stripe_api: url("http://127.0.0.1:9/"),
-            stripe_connect_key: String::new(),
-            stripe_read_key: String::new(),
-            webhook_secret_account: String::new(),
-            webhook_secret_connect: String::new(),
-            oidc: None,
-            email_codes: false,
-            cors_origins: Vec::new(),
-            webhooks: Vec::new(),
-        };
         let (offline, database): (_, Arc<dyn Db>) = (Arc::new(Offline), db.clone());
-        let app = App::new(database, offline.clone(), offline, still.clone(), Arc::new(config));
+        let app = App::new(database, offline.clone(), offline, still.clone(), Arc::new(config()));
         Town { router: referral::router(app.clone()), app, db, still, tokens: Mutex::default() }
     }
 
