@@ -35,6 +35,7 @@ impl Place {
             ("clients", None) => Some(Self::page("clients")),
             ("what-if", None) => Some(Self::page("what-if")),
             ("payouts", None) => Some(Self::page("payouts")),
+            ("resources", None) => Some(Self::page("resources")),
             ("runs", None) => Some(Self::page("runs")),
             ("reviews", None) => Some(Self::page("reviews")),
             ("partners", None) => Some(Self::page("partners")),
@@ -153,7 +154,7 @@ mod tests {
             let address = place.to_string();
             let segments: Vec<&str> = address.strip_prefix("#/").expect("an address of the pages").split('/').collect();
             prop_assert!(segments.len() <= 2, "{}", address);
-            prop_assert!(["overview", "links", "clients", "what-if", "payouts", "runs", "reviews", "partners", "reconciliation", "settings"].contains(&segments[0]));
+            prop_assert!(["overview", "links", "clients", "what-if", "payouts", "resources", "runs", "reviews", "partners", "reconciliation", "settings"].contains(&segments[0]));
             prop_assert!(address[1..].chars().all(|c| c.is_ascii_alphanumeric() || "/_-.:".contains(c)), "{}", address);
             prop_assert!(!address.contains(".."));
             // What the app makes of it is what stands in it: nothing was decoded.

@@ -42,9 +42,13 @@ const LINKS: MenuItem = item(Command::Page("links"), "links", "Links", Some("Cmd
 const CLIENTS: MenuItem = item(Command::Page("clients"), "clients", "Clients", Some("CmdOrCtrl+3"));
 const WHAT_IF: MenuItem = item(Command::Page("what-if"), "what-if", "What-if", Some("CmdOrCtrl+4"));
 const PAYOUTS: MenuItem = item(Command::Page("payouts"), "payouts", "Payouts", Some("CmdOrCtrl+5"));
+const RESOURCES: MenuItem = item(Command::Page("resources"), "resources", "Resources", Some("CmdOrCtrl+6"));
 const RUNS: MenuItem = item(Command::Page("runs"), "runs", "Runs", Some("CmdOrCtrl+1"));
+const REVIEWS: MenuItem = item(Command::Page("reviews"), "reviews", "Reviews", Some("CmdOrCtrl+2"));
+const PARTNERS: MenuItem = item(Command::Page("partners"), "partners", "Partners", Some("CmdOrCtrl+3"));
 const RECONCILIATION: MenuItem =
-    item(Command::Page("reconciliation"), "reconciliation", "Reconciliation", Some("CmdOrCtrl+2"));
+    item(Command::Page("reconciliation"), "reconciliation", "Reconciliation", Some("CmdOrCtrl+4"));
+const MATERIAL: MenuItem = item(Command::Page("material"), "material", "Material", Some("CmdOrCtrl+5"));
 /// The page of this computer's settings.
 pub const SETTINGS: MenuItem = item(Command::Page("settings"), "settings", "Settings …", Some("CmdOrCtrl+,"));
 /// The agency's main link.
@@ -53,10 +57,14 @@ pub const COPY_LINK: MenuItem = item(Command::CopyLink, "copy_link", "Copy my li
 pub const KEYS: MenuItem = item(Command::Keys, "keys", "Keys", Some("CmdOrCtrl+/"));
 const LOCK: MenuItem = item(Command::Lock, "lock", "Lock the window", Some("CmdOrCtrl+Shift+L"));
 
+/// The pages of an agency, and those of AIKit's own people; beside them, for whoever keeps it, the material.
+const PAGES: [MenuItem; 6] = [OVERVIEW, LINKS, CLIENTS, WHAT_IF, PAYOUTS, RESOURCES];
+const PAGES_OF_OURS: [MenuItem; 4] = [RUNS, REVIEWS, PARTNERS, RECONCILIATION];
+
 /// The command of a menu item that was chosen.
 pub fn command_of(id: &str) -> Option<Command> {
-    let all = [OVERVIEW, LINKS, CLIENTS, WHAT_IF, PAYOUTS, RUNS, RECONCILIATION, SETTINGS, COPY_LINK, KEYS, LOCK];
-    all.into_iter().find(|item| item.id == id).map(|item| item.command)
+    let pages = PAGES.into_iter().chain(PAGES_OF_OURS).chain([MATERIAL]);
+    pages.chain([SETTINGS, COPY_LINK, KEYS, LOCK]).find(|item| item.id == id).map(|item| item.command)
 }
 
 /// What the tray takes from an agency's overview.
@@ -94,10 +102,12 @@ pub struct Standing {
 pub(crate) fn standing(account: Option<&Account>, glance: Option<&Glance>, locked: bool) -> Standing {
     let Some(account) = account.filter(|_| !locked) else { return Standing::default() };
     if is_ours(account) {
-        return Standing { menu: vec![RUNS, RECONCILIATION, SETTINGS, LOCK], figure: None, link: false };
+        let material = matches!(account.role, Role::Staff | Role::Admin).then_some(MATERIAL);
+        let menu = PAGES_OF_OURS.into_iter().chain(material).chain([SETTINGS, LOCK]).collect();
+        return Standing { menu, figure: None, link: false };
     }
     let figure = glance.map(|g| format!("{}: {} so far", month(&g.month), money(g.estimate.total_minor)));
-    let menu = vec![OVERVIEW, LINKS, CLIENTS, WHAT_IF, PAYOUTS, COPY_LINK, SETTINGS];
+    let menu = PAGES.into_iter().chain([COPY_LINK, SETTINGS]).collect();
     Standing { menu, figure, link: glance.is_some() }
 }
 
@@ -144,10 +154,13 @@ mod tests {
             let ids: Vec<_> = standing(Some(&account(role)), None, false).menu.iter().map(|i| i.id).collect();
             ids.join(" ")
         };
-        assert_eq!(menu(Role::Owner), "overview links clients what-if payouts copy_link settings");
+        assert_eq!(menu(Role::Owner), "overview links clients what-if payouts resources copy_link settings");
         assert_eq!(menu(Role::Member), menu(Role::Owner));
-        for ours in [Role::Finance, Role::Staff, Role::Admin, Role::Auditor] {
-            assert_eq!(menu(ours), "runs reconciliation settings lock");
+        for ours in [Role::Finance, Role::Auditor] {
+            assert_eq!(menu(ours), "runs reviews partners reconciliation settings lock");
+        }
+        for keeper in [Role::Staff, Role::Admin] {
+            assert_eq!(menu(keeper), "runs reviews partners reconciliation material settings lock");
         }
         assert_eq!(standing(Some(&account(Role::Finance)), None, true), Standing::default());
         assert_eq!(standing(None, None, false), Standing::default());

@@ -215,7 +215,7 @@ async fn the_menu_has_the_pages_under_keys_and_finance_locks_by_one() -> Result<
     window.click(Locator::Css("button[title^='Sign out']")).await?;
     window.click(Locator::Css(&format!("button[data-person='{finance}']"))).await?;
     window.find(Locator::Css("main table")).await?;
-    screen.press(MAIN, &[CTRL, key('2')])?;
+    screen.press(MAIN, &[CTRL, key('4')])?;
     window.is_at("#/reconciliation").await?;
     screen.press(MAIN, &[CTRL, SHIFT, key('l')])?;
     window.find(Locator::Css("[data-testid=locked]")).await?;
