@@ -8,6 +8,7 @@ use crate::cable::Cable;
 use crate::computer::{Computer, Window};
 use crate::stage::{Stage, at};
 
+const SENDING: Locator<'_> = Locator::Css("section[aria-label='Send from this computer']");
 const KEY: &str = "rk_test_of_finance_computer";
 
 fn button(says: &str) -> String {
@@ -47,12 +48,12 @@ async fn finance_approves_and_sends_with_the_key_of_its_keychain() -> Result<()>
     window.find(Locator::Css("input[type=password]")).await?.send_keys(KEY).await?;
     press(&window, "Keep the key").await?;
 
-    // It is in the keychain, which a restart shows; and the window is where it was.
-    window.shows(Locator::Css("section[aria-label='Send from this computer']"), "uter").await?;
+    // It is in the keychain, which a restart shows.
+    window.shows(SENDING, "With the key that ends in").await?;
     window.close(&computer).await?;
     let window = computer.open_window().await?;
     window.click(Locator::Css(&format!("a[href='#/runs/{}']", draft.run))).await?;
-    window.shows(Locator::Css("section[aria-label='Send from this computer']"), "uter").await?;
+    window.shows(SENDING, "With the key that ends in").await?;
     press(&window, "Send here").await?;
 
     let path = serde_json::json!({ "run": draft.run });
